@@ -1,0 +1,239 @@
+"""What can go wrong on our side: one class per cause, each with its exit code, its stable id and a verdict.
+
+The user's command owns every exit code; ours (126 and 127 apart, used as every shell does) stay clear of the ones that already mean something to shells and
+schedulers (1, 2, sysexits 64-78, 80, 93, 125-127, 128+n, 247, 255). The number tells what to do about it:
+
+- **1xx, permanent**: the job as it stands cannot work; running it again gives the same result.
+- **2xx, worth a retry**: the job may well work on another node or in ten minutes. A Volcano policy such as
+  ``{exitCode: 200, action: RestartJob}`` can use them one by one.
+
+An error is raised where the cause is known, with four short texts (what, where, why, what to do), and is turned
+into words once, at the end of the lifecycle. An id, once published, is never given to another cause.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BootstrapError(Exception):
+    """A failure of the bootstrap, never of the user's command.
+
+    ``what`` says what failed, ``where`` names the thing (URL, path, variable; never a secret), ``why`` gives the
+    cause or the evidence, ``remedy`` the next step for the person who reads it. ``facts`` go into the record.
+    """
+
+    code: ClassVar[int] = 100
+    id: ClassVar[str] = "internal"
+    meaning: ClassVar[str] = "a defect in the bootstrap itself; the record has the traceback"
+    remedy_hint: ClassVar[str] = "report it with the run record"
+
+    def __init__(
+        self, what: str, *, where: str = "", why: str = "", remedy: str = "", **facts: object
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.why = why
+        self.remedy = remedy or self.remedy_hint
+        self.facts = facts
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same job may work when it is started again."""
+        return self.code >= 200
+
+    def __str__(self) -> str:
+        text = self.what
+        if self.where:
+            text += f" ({self.where})"
+        if self.why:
+            text += f": {self.why}"
+        if self.remedy:
+            text += f". What to do: {self.remedy}"
+        return text if text.endswith((".", "?", "!")) else text + "."
+
+
+class InternalError(BootstrapError):
+    """Something we did not foresee; carries the original exception as its cause."""
+
+
+class UsageError(BootstrapError):
+    code, id = 101, "usage"
+    meaning = "an option or a BOOTSTRAP_ variable has a value that cannot be used"
+    remedy_hint = "see bootstrap run --help"
+
+
+class PlatformIncomplete(BootstrapError):
+    code, id = 102, "platform-incomplete"
+    meaning = "the platform's environment is half set or contradicts itself"
+    remedy_hint = "set the variables named above, or choose with --platform NAME"
+
+
+class ClusterMismatch(BootstrapError):
+    code, id = 103, "cluster-mismatch"
+    meaning = "the host list does not match the task count or this node's index"
+    remedy_hint = "compare the variables named above with the job's node count"
+
+
+class DeclarationUnreadable(BootstrapError):
+    code, id = 104, "declaration-unreadable"
+    meaning = "the platform's JSON of inputs or outputs (MA_INPUTS, MA_OUTPUTS) cannot be read"
+    remedy_hint = "check the variable's JSON"
+
+
+class UrlInvalid(BootstrapError):
+    code, id = 105, "url-invalid"
+    meaning = "a URL is malformed: no bucket, no path, bad characters"
+    remedy_hint = "write it as obs://bucket/prefix/, s3://bucket/prefix/, file:///path or a plain path"
+
+
+class UrlSchemeUnknown(BootstrapError):
+    code, id = 106, "url-scheme"
+    meaning = "a URL's scheme is not one we know"
+    remedy_hint = "use obs://, s3://, file:// or a plain path"
+
+
+class CredentialsMissing(BootstrapError):
+    code, id = 107, "credentials-missing"
+    meaning = "no access key could be found for the object store"
+    remedy_hint = "set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY (and a security token for temporary keys)"
+
+
+class CredentialsRejected(BootstrapError):
+    code, id = 108, "credentials-rejected"
+    meaning = "the store does not accept the access key or its signature"
+    remedy_hint = "check the key pair and, for temporary keys, the security token"
+
+
+class PermissionDenied(BootstrapError):
+    code, id = 109, "permission-denied"
+    meaning = "the key is valid but may not do this"
+    remedy_hint = "grant the key's owner the right to list, read or write there"
+
+
+class BucketMissing(BootstrapError):
+    code, id = 110, "bucket-missing"
+    meaning = "the bucket does not exist at this endpoint"
+    remedy_hint = "check the bucket's name and the endpoint's region"
+
+
+class NothingThere(BootstrapError):
+    code, id = 111, "nothing-there"
+    meaning = "there is no object under the prefix, or no file at the path"
+    remedy_hint = "check the path; a directory's URL ends with /"
+
+
+class EndpointWrong(BootstrapError):
+    code, id = 112, "endpoint-wrong"
+    meaning = "the endpoint is of another region, or wants another addressing style"
+    remedy_hint = "set S3_ENDPOINT to the bucket's region, or choose --addressing virtual|path"
+
+
+class NamesUnsafe(BootstrapError):
+    code, id = 113, "names-unsafe"
+    meaning = (
+        "object names that cannot be files here: outside the directory, or a file where a directory stands"
+    )
+    remedy_hint = "rename the objects listed above"
+
+
+class ArchiveInvalid(BootstrapError):
+    code, id = 114, "archive-invalid"
+    meaning = "an archive is damaged, of an unknown kind, or holds members that may not be unpacked"
+    remedy_hint = "pack it again with relative names, without devices and links that lead out"
+
+
+class PathUnusable(BootstrapError):
+    code, id = 115, "path-unusable"
+    meaning = "a local path cannot be read or written by this user (read-only, owner, mode, not a directory)"
+    remedy_hint = "choose another path or mount it writable for this uid"
+
+
+class DiskFull(BootstrapError):
+    code, id = 116, "disk-full"
+    meaning = "not enough space or inodes for what is to be fetched or written"
+    remedy_hint = "choose a --job-dir on a larger disk"
+
+
+class SecretUnreadable(BootstrapError):
+    code, id = 117, "secret-unreadable"
+    meaning = "an encrypted variable or a secret file cannot be decrypted or read"
+    remedy_hint = "check the key file and the decryptor named above"
+
+
+class CommandNotExecutable(BootstrapError):
+    code, id = 126, "command-not-executable"
+    meaning = "the command was found but cannot be executed, as a shell would say it"
+    remedy_hint = "chmod +x it, give it a #! line, or name its interpreter: python FILE, bash FILE"
+
+
+class CommandNotFound(BootstrapError):
+    code, id = 127, "command-not-found"
+    meaning = "the command, or the script it names, does not exist after the fetch"
+    remedy_hint = "see the nearest names above; paths are relative to the job dir"
+
+
+class StoreUnavailable(BootstrapError):
+    code, id = 200, "store-unavailable"
+    meaning = "the object store did not answer, or only with errors, until the deadline"
+    remedy_hint = "try again; if it stays so, check the endpoint and the network"
+
+
+class NameUnresolved(BootstrapError):
+    code, id = 201, "name-unresolved"
+    meaning = "a host name could not be resolved until the deadline"
+    remedy_hint = "check the name and the resolver named above"
+
+
+class InterfaceMissing(BootstrapError):
+    code, id = 202, "interface-missing"
+    meaning = "the network interface asked for is absent, down or without an address"
+    remedy_hint = "choose one of the interfaces listed above with --interface NAME"
+
+
+class PeersMissing(BootstrapError):
+    code, id = 203, "peers-missing"
+    meaning = "other nodes of the job did not appear until the deadline"
+    remedy_hint = "look at the logs of the nodes named above"
+
+
+class ClockSkewed(BootstrapError):
+    code, id = 204, "clock-skewed"
+    meaning = "this machine's clock is too far from the store's"
+    remedy_hint = "have the node's clock set (NTP), or run on another node"
+
+
+class CredentialsExpired(BootstrapError):
+    code, id = 205, "credentials-expired"
+    meaning = "temporary credentials ended and no newer ones could be read"
+    remedy_hint = "give keys that live longer, or a source that is renewed"
+
+
+class OutputsUndelivered(BootstrapError):
+    code, id = 206, "outputs-undelivered"
+    meaning = "the command succeeded but its outputs could not all be delivered"
+    remedy_hint = "the files are still on disk as named above; --allow-undelivered makes this a warning"
+
+
+class CannotStart(BootstrapError):
+    code, id = 207, "cannot-start"
+    meaning = "the system refused to start the command's process (limits, memory)"
+    remedy_hint = "look at the limits (ulimit -u, pids and memory of the container)"
+
+
+class SourceChanging(BootstrapError):
+    code, id = 208, "source-changing"
+    meaning = "what is fetched or delivered kept changing or disappearing while it was read"
+    remedy_hint = "let the writer finish, then start again"
+
+
+def catalogue() -> list[type[BootstrapError]]:
+    """Every cause, in the order of its exit code: what README, --help and the tests print and compare."""
+    seen: list[type[BootstrapError]] = []
+    todo: list[type[BootstrapError]] = [InternalError]
+    todo += BootstrapError.__subclasses__()
+    for kind in todo:
+        if kind not in seen:
+            seen.append(kind)
+    return sorted(seen, key=lambda kind: kind.code)
