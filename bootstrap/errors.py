@@ -28,9 +28,7 @@ class BootstrapError(Exception):
     meaning: ClassVar[str] = "a defect in the bootstrap itself; the record has the traceback"
     remedy_hint: ClassVar[str] = "report it with the run record"
 
-    def __init__(
-        self, what: str, *, where: str = "", why: str = "", remedy: str = "", **facts: object
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", why: str = "", remedy: str = "", **facts: object) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
@@ -132,9 +130,7 @@ class EndpointWrong(BootstrapError):
 
 class NamesUnsafe(BootstrapError):
     code, id = 113, "names-unsafe"
-    meaning = (
-        "object names that cannot be files here: outside the directory, or a file where a directory stands"
-    )
+    meaning = "object names that cannot be files here: outside the directory, or a file where a directory stands"
     remedy_hint = "rename the objects listed above"
 
 
