@@ -1,1 +1,74 @@
-"""To come in this same change."""
+"""argv -> options -> a command. No work is done here.
+
+Every command is one module of :mod:`bootstrap.commands` with two functions: ``add_arguments(parser)`` and
+``main(arguments, environ) -> int``. It is imported only when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from . import __version__
+from .errors import BootstrapError, UsageError
+
+COMMANDS = {
+    "run": "boot a training job: fetch the code, run the command, deliver logs and outputs",
+    "copy": "copy files and directories between this machine and object stores",
+    "env": "show what the platform's environment says of this job",
+    "ip": "print this node's address on the interface of the cluster (ib0, ...)",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our one way to fail (its exit status 2 already means something else to schedulers), and with a
+    help text of its own for a command that sets ``describe``.
+    """
+
+    describe: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        return self.describe() if self.describe else super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy=f"see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``bootstrap ARGV``; returns the exit code. Only ``--help`` and ``--version`` leave by :class:`SystemExit`."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        name, rest = _command(argv)
+        module = import_module(f".commands.{name.replace('-', '_')}", __package__)
+        parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
+        module.add_arguments(parser)
+        return int(module.main(parser.parse_args(rest), dict(os.environ)))
+    except BootstrapError as error:
+        print(f"bootstrap: error: {error} [{error.id}, exit {error.code}]", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `bootstrap env | head`: the reader has left, which is not our failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _command(argv: list[str]) -> tuple[str, list[str]]:
+    width = max(map(len, COMMANDS))
+    parser = Parser(
+        prog="bootstrap",
+        description="Boots a training job in a container and delivers its results, whatever happens.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+        + "\n\n`bootstrap COMMAND --help` explains one of them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"modelarts-bootstrap {__version__}")
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
+    arguments = parser.parse_args(argv[:1])
+    return arguments.command, argv[1:]

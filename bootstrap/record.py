@@ -1,1 +1,121 @@
-"""To come in this same change."""
+"""run.json: what this run is and how it goes, from the first second on, readable at every moment.
+
+The file is replaced by rename, so that whoever reads it sees a whole document: the platform's agent, a colleague, or
+the next attempt in the same container. The user's result and ours are two fields that never mix::
+
+    {"schema": 1, "attempt": 1, "phase": "launch", "steps": [{"name": "identify", "seconds": 0.01, "result": "ok"}, ...],
+     "user": {"status": 0, ...} | null, "bootstrap": {"id": ..., "code": ...} | null, "exit_code": 0, ...}
+
+Times are UTC in ISO 8601, durations in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+def utc(seconds: float) -> str:
+    """A UTC epoch as ISO 8601 with milliseconds."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Record:
+    """One run's record. Before :meth:`place` has given it a file it is kept in memory; a file that cannot be written
+    is no reason to stop a job, so that later writes fail without a word: the caller reports what :meth:`place` raises.
+    """
+
+    def __init__(self) -> None:
+        self.mask: Callable[[str], str] = str
+        self.path: Path | None = None
+        self._began = time.time()
+        self._document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "attempt": 1,
+            "phase": "start",
+            "started": utc(self._began),
+            "steps": [],
+            "user": None,
+            "bootstrap": None,
+        }
+
+    def place(self, path: Path) -> None:
+        """Write to ``path`` from here on. Raises :class:`OSError` when that cannot be done at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._document["attempt"] = self._earlier_attempts(path) + 1
+        self.path = path
+        self._write()
+
+    @property
+    def attempt(self) -> int:
+        """1, and one more for every earlier run of the same job and node found at the same place."""
+        return int(self._document["attempt"])
+
+    def update(self, **fields: Any) -> None:
+        """Set top-level fields and write."""
+        self._document.update(fields)
+        self._save()
+
+    def begin(self, step: str) -> None:
+        self._document["steps"].append({"name": step, "started": utc(time.time()), "result": "running"})
+        self.update(phase=step)
+
+    def end(self, result: str, **facts: Any) -> None:
+        """The running step ended with ``result`` (``ok``, ``failed``, ``stopped``) after as long as it took."""
+        step = self._document["steps"][-1]
+        began = datetime.fromisoformat(step["started"]).timestamp()
+        step.update(result=result, ended=utc(time.time()), seconds=round(time.time() - began, 3), **facts)
+        self._save()
+
+    def conclude(self, exit_code: int, reason: str) -> None:
+        now = time.time()
+        self.update(
+            phase="ended",
+            exit_code=exit_code,
+            reason=reason,
+            ended=utc(now),
+            seconds=round(now - self._began, 3),
+        )
+
+    def text(self) -> str:
+        """The document as it stands, secrets masked."""
+        return self.mask(json.dumps(self._document, indent=1, ensure_ascii=False, default=str)) + "\n"
+
+    def _save(self) -> None:
+        if self.path is not None:
+            try:
+                self._write()
+            except OSError:  # a disk that filled up meanwhile; the console has the same facts
+                pass
+
+    def _write(self) -> None:
+        assert self.path is not None
+        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
+        try:
+            new.write_text(self.text(), encoding="utf-8")
+            new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _earlier_attempts(self, path: Path) -> int:
+        """What the previous run left: platforms restart the boot command in the same container."""
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            attempt = int(earlier["attempt"])
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError, KeyError, TypeError):  # killed before its first write, or another program's file
+            attempt = 1
+        else:
+            try:
+                path.replace(path.with_name(f"{path.stem}.attempt-{attempt}{path.suffix}"))
+            except OSError:
+                pass
+        return attempt

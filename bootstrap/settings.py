@@ -1,1 +1,249 @@
-"""To come in this same change."""
+"""Every knob, once: its name, type, default, environment variable and help, and where its value came from.
+
+A setting is a field of :class:`Settings`. Its option is the name with dashes (``--job-dir``), its variable the name
+in capitals behind ``BOOTSTRAP_`` (``BOOTSTRAP_JOB_DIR``; never ``MA_``, which ModelArts keeps for itself). The first
+of these that is there wins: option, variable, what the platform says, the default. An empty variable counts as not
+set, since consoles cannot unset one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import UsageError
+from .job import Sourced
+
+PREFIX = "BOOTSTRAP_"
+
+
+# --- parsers: text -> value; a ValueError's text becomes the message -----------------------------------------------
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def flag(value: str) -> bool:
+    """``1 true yes on`` and ``0 false no off``, in any case."""
+    lowered = value.strip().lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("say 1 or 0 (or true/false, yes/no, on/off)")
+
+
+def _seconds(value: str) -> float:
+    """Seconds, or with a unit: ``30``, ``1.5``, ``10m``, ``2h``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?", value.strip().lower())
+    if not found:
+        raise ValueError("say a number of seconds, or one with s, m, h or d behind it, such as 90 or 10m")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}[found[2]]
+
+
+def _bytes(value: str) -> int:
+    """Bytes, or with a binary unit: ``65536``, ``512M``, ``1GiB``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower())
+    if not found:
+        raise ValueError("say a number of bytes, or one with K, M, G or T behind it, such as 512M")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
+
+
+def _count(value: str) -> int:
+    if not re.fullmatch(r"\d+", value.strip()):
+        raise ValueError("say a whole number, 0 or more")
+    return int(value)
+
+
+def _exit_code(value: str) -> int:
+    number = _count(value)
+    if number > 255:
+        raise ValueError("an exit code is between 0 and 255")
+    return number
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"say one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _pair(value: str) -> tuple[str, str]:
+    """``LEFT=URL``; the first ``=`` divides, so that a URL may hold others."""
+    left, divider, url = value.partition("=")
+    if not (left and divider and url):
+        raise ValueError("say it as NAME=URL, such as data=obs://bucket/data/")
+    return left, url
+
+
+# --- the table --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What :class:`Settings` keeps of a field beside its value."""
+
+    group: str
+    help: str
+    parse: Callable[[str], Any]
+    metavar: str
+    many: bool = False
+
+
+def _knob(group: str, default: Any, parse: Callable[[str], Any], metavar: str, help: str, many: bool = False) -> Any:
+    return field(default=default, metadata={"knob": Knob(group, help, parse, metavar, many)})
+
+
+_JOB, _FETCH, _RUN = "The job", "What is fetched", "How the command runs"
+_DELIVER, _STORE, _SAY = "What is delivered", "The object store", "What is said"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one run, resolved. Durations in seconds, sizes in bytes; ``None`` and ``""`` mean not given."""
+
+    platform: str = _knob(
+        _JOB,
+        "",
+        _text,
+        "NAME",
+        "dls (ModelArts v1), modelarts (v2), volcano, rank-env or local; found out if not given",
+    )
+    job_dir: str = _knob(
+        _JOB, "", _text, "DIR", "where code lands and the command starts (default: the platform's, else here)"
+    )
+    interface: str = _knob(
+        _JOB, "", _text, "NAME", "network interface of the nodes' addresses (default: ib0, bond0, the default route's)"
+    )
+    run_dir: str = _knob(
+        _JOB, "", _text, "DIR", "our own files: run.json and others (default: beside the log file, NAME.run)"
+    )
+
+    code: str = _knob(
+        _FETCH, "", _text, "URL", "code: a directory (URL ends with /), one file, or a .tar, .tar.gz, .tgz, .zip"
+    )
+    code_direct: bool = _knob(
+        _FETCH, False, flag, "", "put the code's content into the job dir itself, not into JOB_DIR/<last directory>/"
+    )
+    unpack: bool = _knob(_FETCH, True, flag, "", "unpack a code URL that is one archive")
+    input: tuple[tuple[str, str], ...] = _knob(
+        _FETCH, (), _pair, "NAME=URL", "data to fetch into JOB_DIR/NAME (or NAME if absolute); repeatable", many=True
+    )
+    code_failure_exit: int = _knob(
+        _FETCH,
+        0,
+        _exit_code,
+        "CODE",
+        "exit code when the code cannot be fetched (run_train.sh: 127; 0: the cause's own)",
+    )
+
+    work_dir: str = _knob(_RUN, "", _text, "DIR", "where the command starts (default: the job dir)")
+    grace: float = _knob(
+        _RUN,
+        30.0,
+        _seconds,
+        "SECONDS",
+        "from a stop request to our own end, deliveries included; the platform's, if known",
+    )
+    pty: bool = _knob(_RUN, False, flag, "", "give the command a terminal of its own (line-buffers any program)")
+    stdbuf: bool = _knob(_RUN, True, flag, "", "line-buffer programs that are not Python through stdbuf, if there")
+
+    output: tuple[tuple[str, str], ...] = _knob(
+        _DELIVER,
+        (),
+        _pair,
+        "DIR=URL",
+        "a directory to deliver at the end, relative to the work dir; repeatable",
+        many=True,
+    )
+    log: str = _knob(_DELIVER, "", _text, "URL", "directory to which the log and the run record are delivered")
+    log_file: str = _knob(
+        _DELIVER, "", _text, "PATH", "the log on this machine (default: the platform's, else in /tmp)"
+    )
+    shared_outputs: bool = _knob(
+        _DELIVER, False, flag, "", "all nodes deliver into the same URL (default: node N > 0 into URL/node-N/)"
+    )
+    platform_outputs: bool = _knob(
+        _DELIVER, False, flag, "", "deliver the outputs that the platform syncs by itself (MA_OUTPUTS), too"
+    )
+    allow_undelivered: bool = _knob(
+        _DELIVER, False, flag, "", "outputs that could not be delivered are a warning, not a failure"
+    )
+
+    endpoint: str = _knob(_STORE, "", _text, "URL", "of the object store (default: S3_ENDPOINT and its kin)")
+    region: str = _knob(_STORE, "", _text, "NAME", "of the object store (default: from the endpoint)")
+    addressing: str = _knob(
+        _STORE, "auto", _one_of("auto", "virtual", "path"), "STYLE", "auto, virtual (bucket in the host) or path"
+    )
+
+    quiet: bool = _knob(_SAY, False, flag, "", "say only warnings and errors")
+    banner: bool = _knob(_SAY, False, flag, "", "print the lines that run_train.sh printed before the command")
+    traceback: bool = _knob(_SAY, False, flag, "", "show tracebacks of our own failures")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings and, for each by name, the words that say where its value came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def knobs() -> list[tuple[str, Knob, Any]]:
+    """``(name, knob, default)`` of every setting, in the table's order."""
+    return [(f.name, f.metadata["knob"], f.default) for f in dataclasses.fields(Settings)]
+
+
+def option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def resolve(
+    options: Mapping[str, str | Sequence[str] | bool],
+    environ: Mapping[str, str],
+    defaults: Mapping[str, Sourced],
+) -> Resolved:
+    """Settings from options (texts by name, lists where repeatable), the environment and the platform's defaults.
+
+    In a variable, the items of a repeatable setting are divided by ``;`` or new lines. Raises :class:`UsageError`
+    that names the option or variable and what it may hold.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, knob, _ in knobs():
+        if name in options:
+            given, source = options[name], option(name)
+        elif environ.get(variable(name)):
+            given, source = environ[variable(name)], variable(name)
+            if knob.many:
+                given = [item.strip() for item in re.split(r"[;\n]", given) if item.strip()]
+        elif name in defaults:
+            given, source = defaults[name].value, defaults[name].source
+        else:
+            sources[name] = "default"
+            continue
+        values[name] = _parse(knob, given, source)
+        sources[name] = source
+    return Resolved(Settings(**values), sources)
+
+
+def _parse(knob: Knob, given: str | Sequence[str] | bool, source: str) -> Any:
+    if isinstance(given, bool):
+        return given
+    items = [given] if isinstance(given, str) else given
+    try:
+        parsed = [knob.parse(item) for item in items]
+    except ValueError as wrong:
+        raise UsageError(f"{source} cannot be {items[0]!r}", why=str(wrong)) from None
+    return tuple(parsed) if knob.many else parsed[0]
