@@ -1,0 +1,54 @@
+"""Fixtures that all tests share: the laboratory of ``tests/lab``, started when a test first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.lab.sharing import shared
+from tests.lab.stores import Bucket, LabUnavailable, Store
+
+
+@contextmanager
+def lab_or_skip() -> Iterator[None]:
+    """A lab that this machine cannot have skips the test with the reason; with CI=true that is a failure."""
+    try:
+        yield
+    except LabUnavailable as problem:
+        pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="session")
+def lab_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One directory for all workers of this run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base if worker_id == "master" else base.parent) / "lab"
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(lab_directory: Path) -> Iterator[Store]:
+    """A real SeaweedFS, one for all workers."""
+    with lab_or_skip(), shared("seaweedfs", lab_directory) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def rclone(lab_directory: Path) -> Iterator[Store]:
+    """A real ``rclone serve s3``, one for all workers."""
+    with lab_or_skip(), shared("rclone", lab_directory) as store:
+        yield store
+
+
+@pytest.fixture(params=["seaweedfs", "rclone"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Every real store in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def bucket(store: Store) -> Bucket:
+    """A fresh bucket in every real store in turn."""
+    return store.make_bucket()
