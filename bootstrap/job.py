@@ -53,7 +53,9 @@ class Sourced:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One container of the job. ``rank`` counts nodes (0-based), not processes; ``host`` is a name or an address."""
+    """One container of the job. ``rank`` counts nodes (0-based), not processes; ``host`` is a name or an address,
+    empty where the platform tells the master's only.
+    """
 
     rank: int
     host: str
@@ -117,7 +119,9 @@ class PlatformFacts:
 
     ``defaults`` are values for settings (by the setting's name) that an option or a ``BOOTSTRAP_`` variable
     overrides. ``remove`` names the variables of strangers' jobs that the command must not see; ``environ`` is what
-    the platform's contract adds for the command where it is not set already.
+    the platform's contract adds for the command where it is not set already. ``scratch`` is a large local disk, if it
+    names one. ``trouble`` is what is wrong in all this: a value, so that the log's destination is known when it is
+    raised.
     """
 
     platform: str
@@ -132,6 +136,41 @@ class PlatformFacts:
     environ: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    scratch: str = ""
+    trouble: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training job as this container is to run it: everything decided, nothing done yet.
+
+    Local paths are absolute. ``code``, ``log`` and the URLs of ``inputs`` and ``outputs`` have been parsed once, so
+    that a wrong one is known before any work; ``""`` means that there is none. ``output_dir`` is what the command is
+    told in ``BOOTSTRAP_OUTPUT_DIR``.
+    """
+
+    facts: PlatformFacts
+    command: tuple[str, ...]
+    job_dir: str
+    work_dir: str
+    run_dir: str
+    log_file: str
+    output_dir: str = ""
+    code: str = ""
+    code_source: str = ""
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    log: str = ""
+    log_source: str = ""
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.facts.cluster
+
+    @property
+    def delivered_outputs(self) -> tuple[Output, ...]:
+        """The outputs that are ours to deliver."""
+        return tuple(output for output in self.outputs if not output.by_platform)
 
 
 # --- the store ---------------------------------------------------------------------------------------------------

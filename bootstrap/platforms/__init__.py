@@ -1,0 +1,9 @@
+"""environ -> :class:`~bootstrap.job.PlatformFacts`, a file a platform. Platforms' variables are known here only.
+
+:func:`identify` asks the platforms in order (``table.py``). A new one is a new file with ``recognise`` and ``read``,
+and a line in the table.
+"""
+
+from bootstrap.platforms.table import PLATFORMS, identify
+
+__all__ = ["PLATFORMS", "identify"]

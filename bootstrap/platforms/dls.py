@@ -1,0 +1,168 @@
+"""ModelArts v1 (old training management, "DLS"): ``DLS_*``, ``BATCH_*``.
+
+Sources: Huawei's public ModelArts-Lab (the custom image guide and its run_train.sh), public copies of the image's
+utils.sh and helper scripts, and the ModelArts documentation's map from the old variables to the new ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bootstrap.errors import PlatformIncomplete
+from bootstrap.job import SINGLE_NODE, Cluster, Output, PlatformFacts, Sourced
+from bootstrap.platforms import declarations, strangers
+from bootstrap.platforms.hosts import Claim, Group, assemble, split_list
+from bootstrap.platforms.reading import (
+    first,
+    interface_asked,
+    names_here,
+    number,
+    own_names,
+    slots_per_node,
+    switched_on,
+)
+
+NAME = "dls"
+
+_SIGNS = (
+    "DLS_TASK_INDEX", "DLS_TASK_NUMBER", "DLS_JOB_ID", "DLS_DLKS_JOB_ID", "DLS_APP_URL", "DLS_DATA_URL",
+    "DLS_TRAIN_URL", "DLS_UPLOAD_LOG_OBS_DIR", "DLS_USE_DOWNLOADER", "DLS_USE_UPLOADER",
+    "BATCH_WORKER_HOSTS", "BATCH_SERVER_HOSTS", "BATCH_CURRENT_HOST", "BATCH_TASK_CURRENT_INSTANCE",
+)  # fmt: skip
+_NUMBERED = re.compile(r"BATCH_CUSTOM([0-9]+)_HOSTS")
+# The single-node form has a dot in its name, so that no shell can read it: BATCH_jobab12cd34.0_HOSTS
+_DOTTED = re.compile(r"BATCH_.*\.0_HOSTS")
+
+
+def recognise(environ: Mapping[str, str], root: Path) -> str:
+    """The variables that only this platform sets. Not every ``BATCH_``: people name ``BATCH_SIZE`` themselves."""
+    signs = names_here(environ, _SIGNS)
+    signs += [name for name in environ if _NUMBERED.fullmatch(name) or _DOTTED.fullmatch(name)]
+    return _few(signs)
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
+    """What v1 tells. Raises :class:`PlatformIncomplete`, :class:`ClusterMismatch`, :class:`DeclarationUnreadable`."""
+    cluster, warnings = _cluster(environ, root)
+    defaults = _defaults(environ, cluster)
+    home = first(environ, "DLS_USER_HOME_DIR", "HOME")
+    inputs, doubts = declarations.v1_inputs(environ, home.value if home else "/home/work")
+    remove, kept = strangers.to_remove(environ, environ.get("DLS_JOB_ID", ""), cluster.size, root)
+
+    notes = [kept] if kept else []
+    if "code" in defaults and not switched_on(environ, "DLS_USE_DOWNLOADER"):
+        notes.append("DLS_USE_DOWNLOADER is off: DLS_APP_URL is a local path and is copied")
+    if environ.get("DLS_DATA_URL", "").strip():
+        notes.append("DLS_DATA_URL is left to the command: v1 never fetches it")
+    if switched_on(environ, "DLS_USE_UPLOADER") and "log" not in defaults:
+        warnings.append("DLS_USE_UPLOADER is on but DLS_UPLOAD_LOG_OBS_DIR is empty: the log has no place to go")
+
+    outputs: tuple[Output, ...] = ()
+    if train_url := first(environ, "DLS_TRAIN_URL"):
+        outputs = (Output("", train_url.value, train_url.source, name="train_url"),)
+    return PlatformFacts(
+        platform=NAME,
+        reason=reason,
+        job_id=environ.get("DLS_JOB_ID", "").strip() or environ.get("BATCH_JOB_ID", "").strip(),
+        task_name=environ.get("BATCH_TASKGROUP_NAME", "").strip(),
+        cluster=cluster,
+        defaults=defaults,
+        inputs=inputs,
+        outputs=outputs,
+        remove=remove,
+        environ=_dns_over_tcp(environ),
+        notes=tuple(notes),
+        warnings=(*warnings, *doubts),
+    )
+
+
+def _defaults(environ: Mapping[str, str], cluster: Cluster) -> dict[str, Sourced]:
+    defaults = interface_asked(environ)
+    if code := first(environ, "DLS_APP_URL"):
+        defaults["code"] = code
+    target = first(environ, "DLS_UPLOAD_LOG_OBS_DIR")
+    if target and switched_on(environ, "DLS_USE_UPLOADER"):
+        # the old script's folder, so that whoever looks for logs finds them where they always were
+        folder = f"dls-log-{environ.get('DLS_DLKS_JOB_ID', '').strip() or 'unknown-id'}"
+        defaults["log"] = Sourced(f"{target.value.rstrip('/')}/{folder}/", target.source)
+    index = first(environ, "DLS_TASK_INDEX") or Sourced(str(cluster.node_rank), "the node's rank")
+    defaults["log_file"] = Sourced(f"/tmp/dls-task-{index.value}.log", index.source)
+    if home := first(environ, "DLS_USER_HOME_DIR", "HOME"):
+        defaults["job_dir"] = Sourced(f"{home.value.rstrip('/')}/user-job-dir", home.source)
+    return defaults
+
+
+def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:
+    count, count_source = number(environ, "DLS_TASK_NUMBER") or (None, "")
+    index, index_source = number(environ, "DLS_TASK_INDEX") or (None, "")
+    slots, _ = slots_per_node(environ, root)
+    groups = _groups(environ)
+    if not groups:
+        if (count or 1) > 1 or (index or 0) > 0:
+            raise PlatformIncomplete(
+                "ModelArts v1 announces several nodes but lists no hosts",
+                where=f"DLS_TASK_NUMBER={environ.get('DLS_TASK_NUMBER', '(not set)')}, "
+                f"DLS_TASK_INDEX={environ.get('DLS_TASK_INDEX', '(not set)')}",
+                why="neither BATCH_CUSTOM<i>_HOSTS nor BATCH_WORKER_HOSTS is set",
+                remedy="set one BATCH_CUSTOM<i>_HOSTS=host:port a node, or run one node with --platform local",
+            )
+        return Cluster(SINGLE_NODE.nodes, slots=slots), []
+    own = first(environ, "BATCH_CURRENT_HOST")
+    # "the node's or pod's host name" by its documentation: not surely the name that the lists use, so a hint only
+    instance = first(environ, "BATCH_TASK_CURRENT_INSTANCE")
+    names = (instance.value,) if instance else ()
+    claim = Claim(
+        count=count,
+        count_source=count_source,
+        index=index,
+        index_source=index_source,
+        role=_role(environ.get("BATCH_TASKGROUP_NAME", "")),
+        host=own.value if own else "",
+        host_source=own.source if own else "",
+        names=(*names, *own_names(environ, root)),
+    )
+    return assemble(groups, claim, slots)
+
+
+def _role(taskgroup: str) -> str:
+    """v1 calls a parameter server ``server``; the rest of the world says ``ps``."""
+    return "ps" if taskgroup.strip() == "server" else "worker"
+
+
+def _groups(environ: Mapping[str, str]) -> list[Group]:
+    numbered = sorted((int(match[1]), name) for name in environ if (match := _NUMBERED.fullmatch(name)))
+    if numbered:
+        gaps = sorted(set(range(numbered[-1][0])) - {position for position, _ in numbered})
+        if gaps:
+            raise PlatformIncomplete(
+                "A node is missing from ModelArts v1's host variables",
+                where=", ".join(f"BATCH_CUSTOM{position}_HOSTS" for position in gaps[:5]),
+                why=f"{numbered[-1][1]} is set",
+            )
+        hosts = tuple(host for _, name in numbered for host in split_list(environ[name], name))
+        span = numbered[0][1] if len(numbered) == 1 else f"{numbered[0][1]} to {numbered[-1][1]}"
+        return [Group("worker", hosts, span)] if hosts else []
+    if workers := first(environ, "BATCH_WORKER_HOSTS"):
+        groups = [Group("worker", split_list(workers.value, workers.source), workers.source)]
+        if servers := first(environ, "BATCH_SERVER_HOSTS"):
+            groups.append(Group("ps", split_list(servers.value, servers.source), servers.source))
+        return groups
+    for name in sorted(environ):
+        if _DOTTED.fullmatch(name) and environ[name].strip():
+            return [Group("worker", split_list(environ[name], name), name)]
+    return []
+
+
+def _dns_over_tcp(environ: Mapping[str, str]) -> dict[str, str]:
+    """``DLS_USE_DNS_TCP``: glibc's resolver asks over TCP when ``RES_OPTIONS`` says so; no setuid tool is needed."""
+    options = environ.get("RES_OPTIONS", "").split()
+    if not switched_on(environ, "DLS_USE_DNS_TCP") or "use-vc" in options:
+        return {}
+    return {"RES_OPTIONS": " ".join([*options, "use-vc"])}

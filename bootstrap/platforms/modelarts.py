@@ -1,0 +1,93 @@
+"""ModelArts v2 (new training management): ``MA_*`` beside Volcano's ``VC_*``.
+
+Sources: the ModelArts documentation ("environment variables of a training container", the troubleshooting page with
+the map from old variables to new ones) and the shapes that Huawei's own published launcher reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bootstrap.errors import PlatformIncomplete
+from bootstrap.job import SINGLE_NODE, Cluster, PlatformFacts, Sourced
+from bootstrap.platforms import declarations
+from bootstrap.platforms.hosts import Claim, Group, assemble
+from bootstrap.platforms.reading import first, interface_asked, names_here, number, own_names, slots_per_node
+from bootstrap.platforms.volcano import task_groups
+
+NAME = "modelarts"
+
+# Users may not name a variable MA_..., so one of these can only come from the platform. MA_INPUTS is not among
+# them: v1 has it too.
+_SIGNS = ("MA_VJ_NAME", "MA_JOB_DIR", "MA_NUM_HOSTS", "MA_TASK_NAME", "MA_CURRENT_INSTANCE_NAME", "MA_MOUNT_PATH")
+
+
+def recognise(environ: Mapping[str, str], root: Path) -> str:
+    """The ``MA_`` variables that only v2 sets."""
+    return ", ".join(names_here(environ, _SIGNS)[:3])
+
+
+def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
+    """What v2 tells. Raises :class:`PlatformIncomplete`, :class:`ClusterMismatch`, :class:`DeclarationUnreadable`."""
+    cluster, warnings = _cluster(environ, root)
+    notes = [*declarations.v2_inputs(environ)]
+    defaults = interface_asked(environ)
+    if job_dir := first(environ, "MA_JOB_DIR"):
+        defaults["job_dir"] = job_dir
+        notes.append(f"the platform itself puts the code below {job_dir.value}")
+    task = environ.get("MA_TASK_NAME", "").strip() or "worker"
+    logs = first(environ, "MA_LOG_DIR") or Sourced("/tmp", "MA_LOG_DIR is not set")
+    index = first(environ, "VC_TASK_INDEX", "VK_TASK_INDEX", "MA_TASK_INDEX")
+    number_of_log = index.value if index and cluster.size > 1 else "0"
+    defaults["log_file"] = Sourced(f"{logs.value.rstrip('/')}/bootstrap-{task}-{number_of_log}.log", logs.source)
+    return PlatformFacts(
+        platform=NAME,
+        reason=reason,
+        job_id=environ.get("MA_VJ_NAME", "").strip(),
+        task_name=task,
+        cluster=cluster,
+        defaults=defaults,
+        outputs=declarations.v2_outputs(environ),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+    )
+
+
+def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:
+    count, count_source = number(environ, "MA_NUM_HOSTS") or (None, "")
+    slots, _ = slots_per_node(environ, root)
+    groups = task_groups(environ, root) or _named_groups(environ, count)
+    total = sum(len(group.hosts) for group in groups)
+    if not groups and count is not None and count > 1:
+        raise PlatformIncomplete(
+            "ModelArts v2 announces several nodes but lists no hosts",
+            where=f"MA_NUM_HOSTS={count}",
+            why="there is neither VC_WORKER_HOSTS, nor a file /etc/volcano/*.host, nor MA_VJ_NAME and MA_TASK_NAME "
+            "to make the names from",
+        )
+    if total <= 1 and (count or 1) == 1:
+        # The documentation calls VC_TASK_INDEX meaningless in a job of one node: it is not looked at.
+        hosts = groups[0].hosts if groups else ()
+        if not hosts:
+            return Cluster(SINGLE_NODE.nodes, slots=slots), []
+        return assemble(groups, Claim(), slots)
+    index, index_source = number(environ, "VC_TASK_INDEX", "VK_TASK_INDEX", "MA_TASK_INDEX") or (None, "")
+    claim = Claim(
+        count=count,
+        count_source=count_source,
+        index=index,
+        index_source=index_source,
+        role=environ.get("MA_TASK_NAME", "").strip().lower().replace("-", "_") if len(groups) > 1 else "",
+        names=own_names(environ, root),
+    )
+    return assemble(groups, claim, slots)
+
+
+def _named_groups(environ: Mapping[str, str], count: int | None) -> list[Group]:
+    """The names that the documentation's map of old variables to new ones spells out, when nothing lists them."""
+    job, task = environ.get("MA_VJ_NAME", "").strip(), environ.get("MA_TASK_NAME", "").strip()
+    if not (job and task and count):
+        return []
+    hosts = tuple((f"{job}-{task}-{position}.{job}", None) for position in range(count))
+    return [Group(task.lower().replace("-", "_"), hosts, "MA_VJ_NAME and MA_TASK_NAME")]

@@ -1,0 +1,89 @@
+"""A plain ``MASTER_ADDR`` / ``RANK`` / ``WORLD_SIZE`` environment: Kubeflow's PyTorchJob, Alibaba's PAI-DLC.
+
+There ``WORLD_SIZE`` and ``RANK`` count **nodes**, not processes (PAI-DLC documentation, "built-in environment
+variables": the master is 0, worker 0 is 1). Only the master's name is told; the other nodes' hosts stay empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bootstrap.errors import ClusterMismatch, PlatformIncomplete
+from bootstrap.job import SINGLE_NODE, Cluster, Node, PlatformFacts
+from bootstrap.platforms.hosts import same_host, split_host
+from bootstrap.platforms.reading import (
+    first,
+    interface_asked,
+    log_file_of,
+    names_here,
+    number,
+    own_names,
+    slots_per_node,
+)
+
+NAME = "rank-env"
+
+
+def recognise(environ: Mapping[str, str], root: Path) -> str:
+    """``RANK`` or ``WORLD_SIZE``; ``MASTER_ADDR`` alone is often an image's habit and decides nothing.
+
+    ``LOCAL_RANK`` means that a launcher has already started processes: then both count processes, and not nodes.
+    """
+    if environ.get("LOCAL_RANK", "").strip():
+        return ""
+    signs = names_here(environ, ("RANK", "WORLD_SIZE"))
+    return ", ".join([*signs, *names_here(environ, ("MASTER_ADDR",))]) if signs else ""
+
+
+def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
+    """What these variables tell. Raises :class:`PlatformIncomplete` and :class:`ClusterMismatch`."""
+    cluster, warnings = _cluster(environ, root)
+    return PlatformFacts(
+        platform=NAME,
+        reason=reason,
+        cluster=cluster,
+        defaults={**interface_asked(environ), **log_file_of(cluster)},
+        notes=("RANK and WORLD_SIZE are taken as counts of nodes, as PAI-DLC and Kubeflow set them",),
+        warnings=tuple(warnings),
+    )
+
+
+def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:
+    slots, _ = slots_per_node(environ, root)
+    # Where Kubeflow is told of processes per node it sets torchrun's own variables, which surely count nodes.
+    size, rank = number(environ, "PET_NNODES", "WORLD_SIZE"), number(environ, "PET_NODE_RANK", "RANK")
+    master = first(environ, "MASTER_ADDR", "PET_MASTER_ADDR")
+    if size is None and rank is None:
+        return Cluster(SINGLE_NODE.nodes, slots=slots), []
+    several = (size or (1, ""))[0] > 1 or (rank or (0, ""))[0] > 0
+    missing = [
+        name
+        for name, found in (("WORLD_SIZE", size), ("RANK", rank), ("MASTER_ADDR", master if several else "not needed"))
+        if not found
+    ]
+    if missing or size is None or rank is None:
+        raise PlatformIncomplete(
+            "The distributed environment is half set",
+            where=", ".join(names_here(environ, ("RANK", "WORLD_SIZE", "MASTER_ADDR", "PET_NNODES", "PET_NODE_RANK"))),
+            why=f"{', '.join(missing)} is missing",
+            remedy="set MASTER_ADDR, RANK and WORLD_SIZE together, or unset them, or choose --platform local",
+        )
+    if not 0 <= rank[0] < size[0]:
+        raise ClusterMismatch(
+            f"{rank[1]} {rank[0]} is outside the {size[0]} nodes that {size[1]} announces",
+            where=f"{rank[1]}={rank[0]}, {size[1]}={size[0]}",
+        )
+    if master is None:
+        return Cluster(SINGLE_NODE.nodes, slots=slots), []
+    host, port = split_host(master.value, master.source)
+    asked_port = number(environ, "MASTER_PORT", "PET_MASTER_PORT")
+    port = asked_port[0] if asked_port else port
+    nodes = [Node(0, host, port, "master" if size[0] > 1 else "worker")]
+    names = own_names(environ, root)
+    own = names[0] if names else ""
+    nodes += [Node(other, own if other == rank[0] else "") for other in range(1, size[0])]
+    source = ", ".join(dict.fromkeys((master.source, rank[1], size[1])))
+    is_master = any(same_host(host, name) for name in names)
+    doubts = [f"this container is called {own} as MASTER_ADDR is, but {rank[1]} is {rank[0]}"]
+    return Cluster(tuple(nodes), rank[0], slots, source), doubts if is_master and rank[0] else []

@@ -1,0 +1,65 @@
+"""Which platform this is, from the environment and mounted files alone: one line a platform, asked in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.errors import UsageError
+from bootstrap.job import PlatformFacts
+from bootstrap.platforms import dls, local, modelarts, rank_env, volcano
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """``recognise`` names the variables that give the platform away, or nothing; ``read`` tells what they say."""
+
+    name: str
+    title: str
+    recognise: Callable[[Mapping[str, str], Path], str]
+    read: Callable[[Mapping[str, str], Path, str], PlatformFacts]
+
+
+# The order matters: ModelArts v2 runs on Volcano and has its variables too, and old scripts moved to v2 often set
+# DLS_ names for themselves, whereas nobody but the platform can set MA_ ones; Volcano's pytorch plugin sets RANK.
+PLATFORMS = (
+    Platform(modelarts.NAME, "ModelArts v2", modelarts.recognise, modelarts.read),
+    Platform(dls.NAME, "ModelArts v1", dls.recognise, dls.read),
+    Platform(volcano.NAME, "Volcano", volcano.recognise, volcano.read),
+    Platform(rank_env.NAME, "MASTER_ADDR, RANK, WORLD_SIZE (Kubeflow, PAI-DLC)", rank_env.recognise, rank_env.read),
+    Platform(local.NAME, "no platform", local.recognise, local.read),
+)
+
+
+def identify(environ: Mapping[str, str], *, name: str | None = None, root: Path = Path("/")) -> PlatformFacts:
+    """What the platform tells of this job. ``name`` overrides the choice, ``root`` is where mounted files are.
+
+    Raises :class:`UsageError` for an unknown name, :class:`PlatformIncomplete`, :class:`ClusterMismatch` and
+    :class:`DeclarationUnreadable` for what the platform itself got wrong.
+    """
+    if name:
+        platform = _named(name)
+        evidence = platform.recognise(environ, root)
+        seen = f"{evidence} found" if evidence else "although none of its variables is set"
+        return platform.read(environ, root, f"asked for by name, {seen}")
+    for platform in PLATFORMS:
+        if evidence := platform.recognise(environ, root):
+            return platform.read(environ, root, f"{platform.title}: {evidence}")
+    raise AssertionError("the last line of the table recognises everything")
+
+
+def _named(name: str) -> Platform:
+    for platform in PLATFORMS:
+        if platform.name == name:
+            return platform
+    import difflib  # wanted for this one sentence only
+
+    names = [platform.name for platform in PLATFORMS]
+    near = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.5)
+    raise UsageError(
+        f"There is no platform named {name!r}",
+        where="--platform",
+        why=f"did you mean {' or '.join(near)}?" if near else "",
+        remedy=f"use one of {', '.join(names)}, or leave it out",
+    )

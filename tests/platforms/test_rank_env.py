@@ -1,0 +1,62 @@
+"""Plain MASTER_ADDR / RANK / WORLD_SIZE: node counts, as Kubeflow and PAI-DLC set them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import BootstrapError, ClusterMismatch, PlatformIncomplete
+from bootstrap.platforms import identify
+
+PAI = {
+    "HOSTNAME": "dlc1a2b-worker-0",
+    "MASTER_ADDR": "dlc1a2b-master-0",
+    "MASTER_PORT": "23456",
+    "WORLD_SIZE": "3",
+    "RANK": "1",
+    "NPROC_PER_NODE": "8",
+}
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    return lambda environ: identify(environ, name="rank-env", root=tmp_path)
+
+
+def test_world_size_counts_nodes_and_only_the_master_has_a_name(read) -> None:
+    cluster = read(PAI).cluster
+    assert (cluster.size, cluster.node_rank, cluster.slots) == (3, 1, 8)
+    assert [node.host for node in cluster.nodes] == ["dlc1a2b-master-0", "dlc1a2b-worker-0", ""]
+    assert (cluster.master.port, cluster.source) == (23456, "MASTER_ADDR, RANK, WORLD_SIZE")
+
+
+def test_torchruns_own_variables_count_nodes_for_sure_and_win(read) -> None:
+    cluster = read({**PAI, "WORLD_SIZE": "16", "RANK": "8", "PET_NNODES": "2", "PET_NODE_RANK": "1"}).cluster
+    assert (cluster.size, cluster.node_rank) == (2, 1)
+
+
+def test_a_world_of_one_needs_no_master(read) -> None:
+    assert read({"RANK": "0", "WORLD_SIZE": "1"}).cluster.size == 1
+
+
+def test_a_master_with_another_rank_than_zero_is_a_warning(read) -> None:
+    assert "dlc1a2b-master-0" in read({**PAI, "HOSTNAME": "dlc1a2b-master-0"}).warnings[0]
+    assert read({**PAI, "HOSTNAME": "dlc1a2b-master-01"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "error", "named"),
+    [
+        ({"RANK": "0"}, PlatformIncomplete, "WORLD_SIZE is missing"),
+        ({"WORLD_SIZE": "2", "MASTER_ADDR": "m"}, PlatformIncomplete, "RANK is missing"),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, PlatformIncomplete, "MASTER_ADDR is missing"),
+        ({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "m"}, ClusterMismatch, "RANK=2"),
+        ({"RANK": "0", "WORLD_SIZE": "0", "MASTER_ADDR": "m"}, ClusterMismatch, "WORLD_SIZE=0"),
+        ({"RANK": "a", "WORLD_SIZE": "2", "MASTER_ADDR": "m"}, PlatformIncomplete, "'a'"),
+    ],
+)
+def test_what_is_half_set_is_named(read, environ: dict[str, str], error: type[BootstrapError], named: str) -> None:
+    with pytest.raises(error) as caught:
+        read(environ)
+    assert named in str(caught.value)
