@@ -1,0 +1,174 @@
+"""From all places where keys may be to one provider of the newest ones.
+
+The places, in the order in which they count:
+
+1. ``BOOTSTRAP_ACCESS_KEY_ID`` and its kin, then the profile file that an option names;
+2. the variables of :mod:`.names`; the plaintext of ``DLS_AES__NAME`` or ``BOOTSTRAP_SECRET__NAME`` stands for ``NAME``;
+3. the profile files that the platform renews (``AWS_SHARED_CREDENTIALS_FILE``, ``CREDENTIAL_PROFILES_FILE``);
+4. secret files: any of the variables with ``_FILE`` behind it, then files named like them in the secrets directory;
+5. the cloud's metadata service, only by choice;
+6. boto3's own chain.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+
+from ..errors import CredentialsExpired, CredentialsMissing, SecretUnreadable
+from ..job import Credentials, Log
+from .expiry import seconds_left
+from .files import SecretFiles
+from .names import OURS, PROFILE_FILES, THEIRS
+from .places import Place, boto_chain, file_variables, metadata_service, profile_file, secrets_directory, variables
+from .registry import Secrets
+
+SECRETS_DIR = "/run/secrets"
+"""Where Docker, Swarm and Podman mount secrets."""
+
+
+def find(
+    environ: Mapping[str, str],
+    *,
+    secrets: Secrets,
+    log: Log,
+    decrypted: Mapping[str, str] | None = None,
+    credentials_file: str = "",
+    profile: str = "",
+    secrets_dir: str = SECRETS_DIR,
+    metadata_url: str = "",
+) -> Keyring:
+    """A provider of the newest keys. Nothing is read before it is first called.
+
+    ``decrypted`` holds plaintexts by name (:func:`.decrypt.decrypt_environment`). ``metadata_url`` is empty for not
+    asking the metadata service (:data:`.metadata.DEFAULT_URL` is where clouds have it).
+    """
+    files = SecretFiles(secrets, log)
+    profile = profile or environ.get("AWS_PROFILE") or "default"
+
+    def places() -> Iterator[Place]:
+        yield variables(OURS, environ, decrypted or {}, files)
+        if credentials_file:
+            yield profile_file("--credentials-file", credentials_file, profile, files)
+        for family in THEIRS:
+            yield variables(family, environ, decrypted or {}, files)
+        for name in PROFILE_FILES:
+            if environ.get(name):
+                yield profile_file(name, environ[name], profile, files)
+        yield file_variables(environ, files)
+        yield secrets_directory(secrets_dir, files)
+        if metadata_url:
+            yield metadata_service(metadata_url, files)
+        yield boto_chain(files, metadata=bool(metadata_url))
+
+    return Keyring(tuple(places()), log)
+
+
+class Keyring:
+    """A :class:`~bootstrap.job.CredentialsProvider` over all places; safe to call from several threads.
+
+    Every call reads the places again, so that keys which somebody renews are found. Keys that have ended are passed
+    over for those of a later place.
+    """
+
+    def __init__(self, places: tuple[Place, ...], log: Log) -> None:
+        self._places = places
+        self._log = log
+        self._lock = threading.Lock()
+        self._rejected: set[tuple[str, str, str]] = set()
+        self._current: Credentials | None = None
+
+    def __call__(self) -> Credentials:
+        """The newest keys.
+
+        :raises CredentialsMissing: there are none; names every place looked at
+        :raises CredentialsExpired: there are some, and all have ended
+        :raises SecretUnreadable: there are none, and a place that may have them cannot be read
+        """
+        with self._lock:
+            before = self._current
+            try:
+                self._current = self._read()
+            except (CredentialsMissing, SecretUnreadable) as error:
+                if before is None or self._has_ended(before):
+                    raise
+                # A place that is being rewritten, or has hiccups: the keys in hand are still good.
+                self._log.warning("keys could not be read again; those in hand still last", why=str(error))
+                return before
+            if before is None:
+                self._announce("object store keys found", self._current)
+                self._compare(self._current)
+            elif _identity(before) != _identity(self._current):
+                self._announce("object store keys renewed", self._current)
+            return self._current
+
+    def rejected(self, credentials: Credentials) -> None:
+        """The store says that these have ended: they are not handed out again, whatever their place says of them."""
+        with self._lock:
+            self._rejected.add(_identity(credentials))
+
+    def _read(self) -> Credentials:
+        odd: list[str] = []
+        ended: list[Credentials] = []
+        broken: list[SecretUnreadable] = []
+        for place in self._places:
+            try:
+                found = place.read()
+            except SecretUnreadable as error:
+                broken.append(error)
+                odd.append(f"{error.what} ({error.where}): {error.why}")
+                continue
+            if isinstance(found, str):
+                odd += [found] if found else []
+            elif self._has_ended(found):
+                ended.append(found)
+            else:
+                if self._current is None:
+                    for text in odd:
+                        self._log.warning(text, used_instead=found.source)
+                return found
+        if ended:
+            raise _expired(ended[0])
+        if broken:
+            raise broken[0]
+        looked = "; ".join(place.name for place in self._places)
+        raise CredentialsMissing(
+            "there is no access key for the object store",
+            why=f"{'; '.join(odd)} (looked at: {looked})" if odd else f"nothing in any of the places: {looked}",
+        )
+
+    def _has_ended(self, credentials: Credentials) -> bool:
+        left = seconds_left(credentials)
+        return _identity(credentials) in self._rejected or (left is not None and left <= 0)
+
+    def _announce(self, event: str, credentials: Credentials) -> None:
+        ends = credentials.expires.isoformat(timespec="seconds") if credentials.expires else "unknown"
+        self._log.info(event, source=credentials.source, **({"ends": ends} if credentials.token else {}))
+
+    def _compare(self, used: Credentials) -> None:
+        """Say it when another place holds other keys: the usual reason for keys that should work and do not."""
+        for place in self._places:
+            if not place.cheap:
+                continue
+            try:
+                other = place.read()
+            except SecretUnreadable:  # it is not needed
+                continue
+            if isinstance(other, Credentials) and (other.access_key, other.secret_key) != (
+                used.access_key,
+                used.secret_key,
+            ):
+                self._log.warning(f"{used.source} and {other.source} hold different keys; {used.source} wins")
+
+
+def _identity(credentials: Credentials) -> tuple[str, str, str]:
+    return credentials.access_key, credentials.secret_key, credentials.token
+
+
+def _expired(credentials: Credentials) -> CredentialsExpired:
+    ends = credentials.expires
+    return CredentialsExpired(
+        "the temporary keys have ended and nothing newer is there",
+        where=credentials.source,
+        why=f"they ended at {ends.isoformat(timespec='seconds')}" if ends else "the store does not take them any more",
+    )

@@ -1,0 +1,116 @@
+"""The secrets known so far: whoever reads one adds it here at that moment, whoever writes masks all of them.
+
+Only names are ever shown. Which forms of a value are masked (URL-quoted, base64, ...) is the redactor's business;
+this is the list it works from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from .names import is_secret_name
+
+SHORTEST = 6
+"""Bytes. Masking anything shorter would tear ordinary text (``true``, ``12345``) to pieces."""
+
+# Pre-signed URLs of S3 (both signature versions), OBS and OSS, and the tokens people put in a query.
+_SECRET_QUERY = re.compile(
+    r"(?:x-amz-|x-obs-|x-oss-)?(?:signature|credential|security-token)|(?:aws|oss)?accesskeyid|sig|(?:access_)?token",
+    re.IGNORECASE,
+)
+
+
+class Secrets:
+    """The register of secrets; safe to use from several threads. ``version`` grows whenever a value is added."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: dict[str, str] = {}  # value -> the name it was first seen under
+        self._too_short: set[str] = set()
+        self._values: tuple[str, ...] = ()
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    def values(self) -> tuple[str, ...]:
+        return self._values
+
+    def names(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(sorted(set(self._names.values())))
+
+    def add(self, name: str, value: str) -> str:
+        """Register ``value``, known as ``name``. Returns a warning to print when it is too short to be masked, else "".
+
+        A value of several lines (a private key, a JSON document) is masked line by line too, since that is how a
+        program prints it. The warning comes once a name.
+        """
+        whole = value.strip()
+        if not whole:
+            return ""
+        with self._lock:
+            if len(os.fsencode(whole)) < SHORTEST:
+                if name in self._too_short:
+                    return ""
+                self._too_short.add(name)
+                return f"{name} is shorter than {SHORTEST} bytes and cannot be masked where it is printed"
+            pieces = {value, whole, *(line.strip() for line in whole.splitlines())}
+            fresh = [piece for piece in pieces if piece not in self._names and len(os.fsencode(piece)) >= SHORTEST]
+            if fresh:
+                self._names.update(dict.fromkeys(fresh, name))
+                # Longest first: a token must not be left half readable because its own beginning is a secret too.
+                self._values = tuple(sorted(self._names, key=len, reverse=True))
+                self._version += 1
+        return ""
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(self.names())})"
+
+
+def register_environment(environ: Mapping[str, str], secrets: Secrets) -> list[str]:
+    """Register what the environment holds: variables named like a secret, and credentials inside URLs.
+
+    The command sees these variables and may print them, so they are masked even where we never use them. Returns
+    warnings to print.
+    """
+    warnings = []
+    for name, value in environ.items():
+        if is_secret_name(name) and not _is_path(value):
+            warnings.append(secrets.add(name, value))
+        elif "://" in value:
+            warnings += [secrets.add(f"{name} ({part})", found) for part, found in secrets_in_url(value)]
+    return [warning for warning in warnings if warning]
+
+
+def _is_path(value: str) -> bool:
+    """Variables such as ``SSH_PRIVATE_KEY=/etc/key`` name a file; masking its name would only hide what failed."""
+    return value.startswith("/") and Path(value).exists()
+
+
+def secrets_in_url(url: str) -> list[tuple[str, str]]:
+    """What a URL gives away, as (part, value): userinfo, and the signature, key and token of a pre-signed one.
+
+    Values come as they stand and, where that differs, percent-decoded. A user name counts only when no password
+    goes with it (``https://TOKEN@host/``).
+    """
+    found = []
+    userinfo, at, _ = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")
+    if at:
+        user, colon, password = userinfo.partition(":")
+        found.append(("password", password) if colon else ("user", user))
+    for name, value in re.findall(r"[?&;]([^=&#;\s]+)=([^&#;\s]+)", url):
+        if _SECRET_QUERY.fullmatch(name):
+            # X-Amz-Credential is KEY/date/region/s3/aws4_request: only the key is worth hiding.
+            key_only = name.lower().endswith("credential")
+            found.append((name, re.split("/|%2[Ff]", value)[0] if key_only else value))
+    return [(part, form) for part, value in found if value for form in dict.fromkeys((value, unquote(value)))]
