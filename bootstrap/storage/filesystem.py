@@ -1,0 +1,143 @@
+"""A local directory as a store: a NAS mount, a volume given with ``docker run -v``."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from bootstrap.errors import SourceChanging
+from bootstrap.storage.local import PARTIAL, Staging, explain
+from bootstrap.storage.store import Entry
+
+_CHUNK = 1 << 20
+
+
+class FileStore:
+    """Keys are paths below ``root`` with ``/`` between the parts. Objects are regular files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        top = self._path(prefix.rpartition("/")[0])
+        try:
+            for directory, below, files in os.walk(top, onerror=_raise):
+                below.sort()
+                for name in sorted(files):
+                    path = os.path.join(directory, name)
+                    key = os.path.relpath(path, self.root).replace(os.sep, "/")
+                    if key.startswith(prefix) and not name.startswith(PARTIAL):
+                        yield _entry(key, os.stat(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise explain(error, error.filename or top, "cannot list a directory") from error
+
+    def children(self, prefix: str) -> list[str]:
+        try:
+            with os.scandir(self._path(prefix)) as found:
+                return sorted(entry.name + "/" * entry.is_dir() for entry in found)[:1000]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise explain(error, self._path(prefix), "cannot list a directory") from error
+
+    def stat(self, key: str) -> Entry | None:
+        try:
+            found = os.stat(self._path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise explain(error, self._path(key), "cannot look at a file") from error
+        return _entry(key, found) if stat.S_ISREG(found.st_mode) else None
+
+    def read(self, key: str, *, start: int = 0, end: int | None = None, etag: str = "") -> FileBody:
+        path = self._path(key)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise explain(error, path, "cannot read a file") from error
+        body = FileBody(path, file, _entry(key, os.fstat(file)), start, end)
+        if etag and etag != body.entry.etag:
+            body.close()
+            raise SourceChanging("a file changed while it was read", where=path)
+        return body
+
+    def write(self, key: str, content: Path | bytes) -> Entry:
+        path = self._path(key)
+        staging = Staging()
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            file, partial = staging.create(path)
+            with os.fdopen(file, "wb", buffering=0) as sink:
+                if isinstance(content, bytes):
+                    sink.write(content)
+                else:
+                    with open(content, "rb", buffering=0) as source:
+                        while piece := source.read(_CHUNK):
+                            _write_all(sink.fileno(), piece)
+                        os.fchmod(sink.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))
+                found = os.fstat(sink.fileno())
+            staging.publish(partial, path)
+        except OSError as error:
+            raise explain(error, error.filename or path, "cannot write a file") from error
+        finally:
+            staging.close()
+        return _entry(key, found)
+
+    def delete(self, key: str) -> None:
+        try:
+            os.unlink(self._path(key))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise explain(error, self._path(key), "cannot remove a file") from error
+
+    def _path(self, key: str) -> str:
+        return os.path.join(self.root, key)
+
+
+class FileBody:
+    """The bytes of one file, read as they are asked for."""
+
+    def __init__(self, path: str, file: int, entry: Entry, start: int, end: int | None) -> None:
+        self.entry = entry
+        self._path = path
+        self._file = file
+        self._at = start
+        self._end = entry.size if end is None else end
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while self._at < self._end:
+                piece = os.pread(self._file, min(_CHUNK, self._end - self._at), self._at)
+                if not piece:
+                    raise SourceChanging("a file became shorter while it was read", where=self._path)
+                self._at += len(piece)
+                yield piece
+        except OSError as error:
+            raise explain(error, self._path, "cannot read a file") from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _entry(key: str, found: os.stat_result) -> Entry:
+    # Not an MD5, and it does not look like one: what tells one state of a file from the next.
+    return Entry(key, found.st_size, f"{found.st_mtime_ns:x}-{found.st_size:x}", found.st_mtime)
+
+
+def _write_all(file: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,129 @@
+"""Local files: what goes wrong with them, said once, and how a file comes to be, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import uuid
+
+from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable
+
+PARTIAL = ".bootstrap-"
+"""How the names of files begin that are not complete yet; they stand beside the name they will get."""
+
+
+def explain(error: OSError, path: str | os.PathLike[str], what: str) -> BootstrapError:
+    """An operating system's refusal in our words: with owner, mode and uid where it is about rights."""
+    path = os.fspath(path)
+    why = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(what, where=path, why=f"{why}; {space(path)}")
+    if error.errno == errno.ENOENT:
+        return NothingThere(what, where=path, why="no such file or directory")
+    return PathUnusable(what, where=path, why=f"{why}; {rights(path)}")
+
+
+def rights(path: str) -> str:
+    """Who owns the nearest thing that exists at or above ``path``, and who we are."""
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path) or "."
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return f"{path}: {error.strerror}; we are uid {os.geteuid()}"
+    return (
+        f"{path} is {stat.filemode(found.st_mode)}, owner {found.st_uid}:{found.st_gid}; "
+        f"we are uid {os.geteuid()}, gid {os.getegid()}"
+    )
+
+
+def space(path: str) -> str:
+    """How much room the file system of ``path`` has, in words."""
+    try:
+        room = os.statvfs(existing(path))
+    except OSError as error:
+        return f"its file system cannot be asked ({error.strerror})"
+    return f"{readable(room.f_bavail * room.f_frsize)} and {room.f_favail} inodes are free there"
+
+
+def existing(path: str) -> str:
+    """``path``, or the nearest directory above it that exists."""
+    path = os.path.abspath(path)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def readable(size: float) -> str:
+    """Bytes for people: ``1.5 GB`` (powers of ten, as disks and stores count)."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+class Staging:
+    """Files in the making. Each is written under a name of its own in its final directory and appears by rename.
+
+    After :meth:`close` nothing more can appear, whatever threads are still at work, and no partial file is left.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._partial: set[str] = set()
+        self._closed = False
+        self._tag = uuid.uuid4().hex[:8]
+        self._count = 0
+
+    def create(self, final: str) -> tuple[int, str]:
+        """A new file that will become ``final``: its descriptor (the caller's to close) and its name for now."""
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.ECANCELED, "the transfer has ended")
+            self._count += 1
+            name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
+            file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._partial.add(name)
+        return file, name
+
+    def publish(self, partial: str, final: str) -> None:
+        """Give the finished file its name."""
+        with self._lock:
+            if partial not in self._partial:
+                raise OSError(errno.ECANCELED, "the transfer has ended")
+            os.replace(partial, final)
+            self._partial.discard(partial)
+
+    def discard(self, partial: str) -> None:
+        """Forget a file that did not work out."""
+        with self._lock:
+            self._partial.discard(partial)
+            _remove(partial)
+
+    def close(self) -> None:
+        """End it: what is not published goes away."""
+        with self._lock:
+            self._closed = True
+            for name in self._partial:
+                _remove(name)
+            self._partial.clear()
+
+
+def executable_if_script(file: int) -> None:
+    """Give a file that begins with ``#!`` the x bits beside its r bits: object stores lose modes.
+
+    ModelArts' docs advise ``chmod +x`` against the ``Permission denied`` that follows otherwise.
+    """
+    if os.pread(file, 2, 0) == b"#!":
+        mode = stat.S_IMODE(os.fstat(file).st_mode)
+        os.fchmod(file, mode | (mode & 0o444) >> 2)
+
+
+def _remove(name: str) -> None:
+    try:
+        os.unlink(name)
+    except FileNotFoundError:
+        pass

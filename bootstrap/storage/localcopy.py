@@ -1,0 +1,145 @@
+"""A local tree copied beside itself, as it is: modes, times, empty directories, symbolic links."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.errors import PathUnusable, SourceChanging
+from bootstrap.job import StopRequest
+from bootstrap.storage.local import PARTIAL, Staging, executable_if_script, explain
+from bootstrap.storage.plan import Plan, check_room
+from bootstrap.storage.progress import Progress
+from bootstrap.storage.store import Entry
+from bootstrap.storage.workers import TransferStopped, in_parallel
+
+_WIDTH = 8
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    path: str  # relative to the tree, empty for a single file
+    found: os.stat_result
+    link: str = ""
+
+
+def copy_tree(source: Path, target: Path, *, progress: Progress, stop: StopRequest) -> list[tuple[str, str]]:
+    """Copy the file or directory ``source`` to ``target``; returns what was left out, with reasons.
+
+    Raises :class:`PathUnusable`, :class:`DiskFull`, :class:`SourceChanging` or :class:`TransferStopped`.
+    """
+    items = list(_walk(source, target))
+    left_out = [(item.path, "neither a file nor a directory nor a link") for item in items if _special(item)]
+    files = [item for item in items if stat.S_ISREG(item.found.st_mode)]
+    check_room(Plan((), tuple((item.path, Entry("", item.found.st_size)) for item in files)), os.fspath(target))
+    staging = Staging()
+
+    def beat() -> None:
+        if stop.is_set():
+            raise TransferStopped
+        progress.beat()
+
+    def copy(item: _Item) -> None:
+        _copy_file(
+            os.path.join(source, item.path).rstrip("/"),
+            os.path.join(target, item.path).rstrip("/"),
+            staging,
+            progress,
+            stop,
+        )
+
+    try:
+        os.makedirs(target if source.is_dir() else target.parent, exist_ok=True)
+        for item in items:
+            place = os.path.join(target, item.path)
+            if stat.S_ISDIR(item.found.st_mode):
+                os.makedirs(place, exist_ok=True)
+            elif stat.S_ISLNK(item.found.st_mode):
+                _copy_link(source, item, place)
+        for done in in_parallel(files, copy, width=_WIDTH, beat=beat):
+            done.value()
+        for item in reversed(items):  # when nothing more is written into them: a mode may forbid it
+            if stat.S_ISDIR(item.found.st_mode):
+                os.chmod(os.path.join(target, item.path), stat.S_IMODE(item.found.st_mode) | stat.S_IRWXU)
+    except OSError as error:
+        raise explain(error, error.filename or target, "cannot copy") from error
+    finally:
+        staging.close()
+    return left_out
+
+
+def _walk(source: Path, target: Path) -> Iterator[_Item]:
+    """Everything in the tree, parents first, without the target itself should it lie inside."""
+    avoid = os.path.realpath(target)
+    try:
+        found = source.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            yield _Item("", found)
+            return
+        pending = [""]
+        while pending:
+            below = pending.pop()
+            with os.scandir(os.path.join(source, below)) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    path = os.path.join(below, entry.name)
+                    if entry.name.startswith(PARTIAL) or os.path.realpath(entry.path) == avoid:
+                        continue
+                    found = entry.stat(follow_symlinks=False)
+                    yield _Item(path, found, os.readlink(entry.path) if entry.is_symlink() else "")
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+    except OSError as error:
+        raise explain(error, error.filename or source, "cannot read what is to be copied") from error
+
+
+def _special(item: _Item) -> bool:
+    mode = item.found.st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+
+def _copy_link(source: Path, item: _Item, place: str) -> None:
+    """The same link, unless it is relative and leads out of the tree: then it still means what it meant."""
+    link = item.link
+    meant = os.path.normpath(os.path.join(source, os.path.dirname(item.path), link))
+    if not os.path.isabs(link) and os.path.commonpath((meant, source)) != os.fspath(source):
+        link = meant
+    if os.path.islink(place):
+        os.unlink(place)
+    os.symlink(link, place)
+
+
+def _copy_file(source: str, target: str, staging: Staging, progress: Progress, stop: StopRequest) -> None:
+    try:
+        origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise SourceChanging("a file was there, and gone when it was read", where=source) from error
+    except OSError as error:
+        raise explain(error, source, "cannot read what is to be copied") from error
+    try:
+        before = os.fstat(origin)
+        file, partial = staging.create(target)
+        try:
+            left = before.st_size
+            while left:
+                sent = os.sendfile(file, origin, None, min(left, _CHUNK)) if hasattr(os, "sendfile") else 0
+                if not sent:
+                    raise SourceChanging("a file became shorter while it was copied", where=source)
+                left -= sent
+                progress.add(sent)
+                if stop.is_set():
+                    raise TransferStopped
+            os.fchmod(file, stat.S_IMODE(before.st_mode))
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+            executable_if_script(file)
+        finally:
+            os.close(file)
+        if os.path.isdir(target) and not os.path.islink(target):
+            raise PathUnusable("a directory stands where a file is to go", where=target)
+        staging.publish(partial, target)
+        progress.finish()
+    finally:
+        os.close(origin)

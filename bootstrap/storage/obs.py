@@ -1,0 +1,370 @@
+"""Buckets through boto3, the client of record: credentials and their renewal, retries, multipart, and every error.
+
+The rules of Huawei's OBS and Alibaba's OSS that differ from S3 are kept here: buckets in the host's name, no checksum
+trailers, signature version 4 with the region that the endpoint's host names, no deletion of several objects at once.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+import boto3.exceptions
+import botocore.config
+import botocore.credentials
+import botocore.exceptions
+import botocore.session
+import urllib3.exceptions
+from boto3.s3.transfer import TransferConfig
+
+from bootstrap.errors import (
+    BootstrapError,
+    BucketMissing,
+    ClockSkewed,
+    CredentialsExpired,
+    CredentialsMissing,
+    EndpointWrong,
+    NameUnresolved,
+    NothingThere,
+    StoreUnavailable,
+)
+from bootstrap.job import Credentials, CredentialsProvider, Endpoint
+from bootstrap.storage.endpoint import host_of, style_of
+from bootstrap.storage.local import explain
+from bootstrap.storage.refusals import cause_of, is_expiry
+from bootstrap.storage.store import Entry
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+T = TypeVar("T")
+
+_CHUNK = 1 << 20
+_SINGLE_PUT = 64 << 20  # above it multipart; OBS takes single PUTs up to 5 GB, but a lost one costs all of it
+_CONNECT_TIMEOUT = 10.0
+_READ_TIMEOUT = 60.0
+_ATTEMPTS = 4  # of botocore itself, with jittered back-off; the transfer engine has its own above them
+_CONNECTIONS = 64
+
+_NETWORK = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.ResponseStreamingError,
+    botocore.exceptions.IncompleteReadError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+class ObsStore:
+    """One bucket."""
+
+    def __init__(self, bucket: str, endpoint: Endpoint, provider: CredentialsProvider) -> None:
+        self.bucket = bucket
+        self.endpoint = endpoint
+        self._provider = provider
+        self._credentials = _usable(provider())
+        self._client = self._connect()
+        self._v1 = False  # this store's listing knows only the first version
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for page in self._pages(prefix):
+            for found in page.get("Contents", []):
+                yield Entry(
+                    found["Key"], found["Size"], found.get("ETag", "").strip('"'), found["LastModified"].timestamp()
+                )
+
+    def children(self, prefix: str) -> list[str]:
+        page = self._ask(
+            "cannot list", prefix, lambda: self._client.list_objects(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        )
+        names = [found["Prefix"] for found in page.get("CommonPrefixes", [])]
+        names += [found["Key"] for found in page.get("Contents", [])]
+        return sorted(name[len(prefix) :] for name in names if name != prefix)
+
+    def stat(self, key: str) -> Entry | None:
+        try:
+            found = self._ask("cannot look at", key, lambda: self._client.head_object(Bucket=self.bucket, Key=key))
+        except NothingThere:
+            return None
+        except BootstrapError:
+            # An answer to HEAD has no body, so it cannot say which of a dozen causes it was. A listing can.
+            return next((entry for entry in self._first_page(key) if entry.key == key), None)
+        return Entry(key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"].timestamp())
+
+    def read(self, key: str, *, start: int = 0, end: int | None = None, etag: str = "") -> ObsBody:
+        options: dict[str, Any] = {}
+        if start or end is not None:
+            options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        if etag:
+            options["IfMatch"] = f'"{etag}"'
+        answer = self._ask("cannot read", key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options))
+        return ObsBody(self, key, answer)
+
+    def write(self, key: str, content: Path | bytes) -> Entry:
+        if isinstance(content, bytes):
+            answer = self._ask(
+                "cannot write", key, lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+            )
+            return Entry(key, len(content), answer["ETag"].strip('"'))
+        try:
+            with open(content, "rb") as file:
+                size = file.seek(0, 2)
+                file.seek(0)
+                if size > _SINGLE_PUT:
+                    config = TransferConfig(multipart_threshold=_SINGLE_PUT, multipart_chunksize=16 << 20)
+                    self._ask(
+                        "cannot write",
+                        key,
+                        lambda: self._client.upload_file(str(content), self.bucket, key, Config=config),
+                    )
+                    return Entry(key, size)
+                answer = self._ask(
+                    "cannot write", key, lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=file)
+                )
+        except OSError as error:
+            raise explain(error, content, "cannot read what is to be delivered") from error
+        return Entry(key, size, answer["ETag"].strip('"'))
+
+    def delete(self, key: str) -> None:
+        self._ask("cannot remove", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key))
+
+    # --- listing ---
+
+    def _pages(self, prefix: str) -> Iterator[Any]:
+        token = ""
+        while True:
+            page = self._page(prefix, token)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = page.get("NextContinuationToken", "")
+            if not token:  # a store that knows only version 1 takes the request for one of those
+                self._v1 = True
+            if self._v1:
+                token = page.get("NextMarker") or page["Contents"][-1]["Key"]
+
+    def _page(self, prefix: str, token: str) -> Any:
+        if not self._v1:
+            options: dict[str, Any] = {"ContinuationToken": token} if token else {}
+            try:
+                return self._ask(
+                    "cannot list",
+                    prefix,
+                    lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **options),
+                )
+            except StoreUnavailable as error:
+                if token or error.facts.get("store_code") not in ("NotImplemented", "InvalidArgument"):
+                    raise
+                self._v1 = True
+        return self._ask(
+            "cannot list", prefix, lambda: self._client.list_objects(Bucket=self.bucket, Prefix=prefix, Marker=token)
+        )
+
+    def _first_page(self, prefix: str) -> Iterator[Entry]:
+        for found in self._page(prefix, "").get("Contents", []):
+            yield Entry(found["Key"], found["Size"], found["ETag"].strip('"'), found["LastModified"].timestamp())
+
+    # --- the client ---
+
+    def _connect(self) -> S3Client:
+        core = botocore.session.Session()
+        core.set_config_variable("profile", None)  # an AWS_PROFILE of the image is none of our business
+        core.get_component("credential_provider").insert_before("env", _Source(self._credentials, self._provider))
+        return boto3.session.Session(botocore_session=core).client(
+            "s3",
+            endpoint_url=self.endpoint.url,
+            region_name=self.endpoint.region or "us-east-1",  # version 4 signs some region; unnamed ones accept any
+            verify=(self.endpoint.ca_bundle or True) if self.endpoint.verify else False,
+            config=botocore.config.Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "virtual" if style_of(self.endpoint) == "virtual" else "path"},
+                # OBS and OSS refuse the checksum trailers that botocore 1.36 began to send.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                connect_timeout=_CONNECT_TIMEOUT,
+                read_timeout=_READ_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                max_pool_connections=_CONNECTIONS,
+            ),
+        )
+
+    def _ask(self, what: str, key: str, request: Callable[[], T]) -> T:
+        """Make one request. Newer credentials, where there are some, get one chance; then the error gets words."""
+        try:
+            return request()
+        except botocore.exceptions.ClientError as error:
+            if not is_expiry(_code(error)) or not self._renewed():
+                raise self.refusal(error, what, key) from error
+        except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error, *_NETWORK) as error:
+            raise self.refusal(error, what, key) from error
+        try:
+            return request()
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, *_NETWORK) as error:
+            raise self.refusal(error, what, key) from error
+
+    def _renewed(self) -> bool:
+        """Whether the source of the credentials has other ones by now (a rotated file); if so they are in use."""
+        newest = self._provider()
+        if (newest.access_key, newest.secret_key, newest.token) == (
+            self._credentials.access_key,
+            self._credentials.secret_key,
+            self._credentials.token,
+        ):
+            return False
+        self._credentials = newest
+        self._client = self._connect()
+        return True
+
+    # --- errors ---
+
+    def refusal(self, error: BaseException, what: str, key: str) -> BootstrapError:
+        """An exception of boto3 and what is below it, as one of ours."""
+        where = f"obs://{self.bucket}/{key}"
+        if isinstance(error, BootstrapError):
+            return error
+        if isinstance(error, boto3.exceptions.S3UploadFailedError) and error.__context__ is not None:
+            error = error.__context__
+        if isinstance(error, botocore.exceptions.ClientError):
+            return self._answered(error, what, where)
+        return self._unanswered(error, what, where)
+
+    def _answered(self, error: botocore.exceptions.ClientError, what: str, where: str) -> BootstrapError:
+        detail, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        headers = meta.get("HTTPHeaders", {})
+        code, status = str(detail.get("Code", "")), int(meta.get("HTTPStatusCode", 0))
+        cause, remedy = cause_of(code, status)
+        request = headers.get("x-obs-request-id") or headers.get("x-amz-request-id") or meta.get("RequestId") or "none"
+        text = detail.get("Message", "").rstrip(". ")
+        why = f"{code} (HTTP {status}){f': {text}' if text else ''}; request id {request}"
+        if cause is BucketMissing:
+            where = f"obs://{self.bucket} at {self.endpoint.url}"
+        elif cause is EndpointWrong:
+            named = detail.get("Endpoint") or headers.get("x-amz-bucket-region") or detail.get("Region")
+            why += f"; the store names {named}" if named else ""
+            asked = f"{style_of(self.endpoint)} addressing, region {self.endpoint.region or 'unset'}"
+            why += f"; asked {self.endpoint.url}, {asked}"
+        elif cause is ClockSkewed:
+            why += _skew(headers.get("date", ""))
+        facts = {"store_code": code, "http_status": status, "request_id": request}
+        return cause(what, where=where, why=why, remedy=remedy, **facts)
+
+    def _unanswered(self, error: BaseException, what: str, where: str) -> BootstrapError:
+        host = host_of(self._client.meta.endpoint_url)
+        if style_of(self.endpoint) == "virtual":
+            host = f"{self.bucket}.{host}"
+        if isinstance(error, botocore.exceptions.SSLError | urllib3.exceptions.SSLError):
+            return _tls(error, what, self.endpoint.url)
+        if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
+            return CredentialsMissing(what, where=where, why=str(error))
+        if isinstance(error, botocore.exceptions.EndpointConnectionError):
+            try:
+                socket.getaddrinfo(host, None)
+            except socket.gaierror as failure:
+                why = f"{host} has no address: {failure.strerror}"
+                return NameUnresolved(what, where=where, why=why, remedy="check S3_ENDPOINT and the node's resolver")
+        why = str(error).rstrip(". ") or type(error).__name__
+        return StoreUnavailable(what, where=where, why=f"{why}; asked {self.endpoint.url}")
+
+
+class ObsBody:
+    """One answer to a GET. Ends the connection's use when it is iterated to its end or closed."""
+
+    def __init__(self, store: ObsStore, key: str, answer: Any) -> None:
+        self._store = store
+        self._stream = answer["Body"]
+        self._length = answer["ContentLength"]
+        whole = answer.get("ContentRange", "").rpartition("/")[2] or self._length
+        etag = answer.get("ETag", "").strip('"')
+        if answer.get("ServerSideEncryption") not in (None, "AES256") or answer.get("SSECustomerAlgorithm"):
+            etag += "-encrypted"  # of 32 digits all the same, but not the MD5 of what we get to see
+        self.entry = Entry(key, int(whole), etag, answer["LastModified"].timestamp())
+
+    def __iter__(self) -> Iterator[bytes]:
+        read = 0
+        try:
+            while piece := self._stream.read(_CHUNK):
+                read += len(piece)
+                yield piece
+        except (botocore.exceptions.BotoCoreError, *_NETWORK) as error:
+            raise self._store.refusal(error, "a body broke off", self.entry.key) from error
+        finally:
+            self.close()
+        if read != self._length:
+            where = f"obs://{self._store.bucket}/{self.entry.key}"
+            raise StoreUnavailable("a body ended early", where=where, why=f"{read} of {self._length} bytes came")
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Source(botocore.credentials.CredentialProvider):
+    """Our credentials in the place where botocore looks for its own, renewed before they end."""
+
+    METHOD = "bootstrap"
+
+    def __init__(self, first: Credentials, provider: CredentialsProvider) -> None:
+        super().__init__()
+        self._first = first
+        self._provider = provider
+
+    def load(self) -> botocore.credentials.Credentials:
+        now = self._first
+        if now.expires is None:
+            return botocore.credentials.Credentials(now.access_key, now.secret_key, now.token or None, self.METHOD)
+        lifetime = (now.expires - datetime.now(timezone.utc)).total_seconds()
+        # botocore's own limits (15 and 10 minutes) are longer than some tokens live.
+        return botocore.credentials.RefreshableCredentials.create_from_metadata(
+            _metadata(now),
+            refresh_using=lambda: _metadata(_usable(self._provider())),
+            method=self.METHOD,
+            advisory_timeout=int(min(900, lifetime / 2)),
+            mandatory_timeout=int(min(60, lifetime / 4)),
+        )
+
+
+def _metadata(credentials: Credentials) -> dict[str, str]:
+    never = datetime.now(timezone.utc) + timedelta(days=3650)  # temporary keys were replaced by permanent ones
+    return {
+        "access_key": credentials.access_key,
+        "secret_key": credentials.secret_key,
+        "token": credentials.token,
+        "expiry_time": (credentials.expires or never).isoformat(),
+    }
+
+
+def _usable(credentials: Credentials) -> Credentials:
+    if credentials.expires is not None and credentials.expires <= datetime.now(timezone.utc):
+        raise CredentialsExpired(
+            "the credentials have ended", where=credentials.source, why=f"at {credentials.expires.isoformat()}"
+        )
+    return credentials
+
+
+def _code(error: botocore.exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _skew(date: str) -> str:
+    try:
+        ahead = time.time() - parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return ""
+    return f"; this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the store's"
+
+
+def _tls(error: BaseException, what: str, url: str) -> BootstrapError:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        remedy = "set AWS_CA_BUNDLE to the store's CA certificates, or S3_VERIFY_SSL=0 to go unchecked"
+        return EndpointWrong(what, where=url, why="its TLS certificate is not trusted here", remedy=remedy)
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        remedy = "set S3_USE_HTTPS=0, or write the endpoint with http://"
+        return EndpointWrong(what, where=url, why="it does not speak TLS", remedy=remedy)
+    return StoreUnavailable(what, where=url, why=text)

@@ -1,0 +1,83 @@
+"""What a store's answer means: one table from its error codes to our causes. No I/O, nothing of botocore."""
+
+from __future__ import annotations
+
+from bootstrap.errors import (
+    BootstrapError,
+    BucketMissing,
+    ClockSkewed,
+    CredentialsExpired,
+    CredentialsRejected,
+    DiskFull,
+    EndpointWrong,
+    NothingThere,
+    PermissionDenied,
+    SourceChanging,
+    StoreUnavailable,
+)
+
+Cause = type[BootstrapError]
+
+_ACCOUNT = "settle the account with the provider; the keys themselves are in order"
+_STYLE = "choose --addressing virtual (and an endpoint without the bucket in its name)"
+
+# Codes as OBS, OSS and S3 document them ("API Reference", error codes), and what to do where the cause's own
+# remedy is not the point.
+_CODES: dict[str, tuple[Cause, str]] = {
+    "NoSuchBucket": (BucketMissing, ""),
+    "NoSuchKey": (NothingThere, ""),
+    "NoSuchUpload": (StoreUnavailable, "the store dropped a multipart upload half way; try again"),
+    "AccessDenied": (PermissionDenied, ""),
+    "AllAccessDisabled": (PermissionDenied, ""),
+    "InvalidObjectState": (PermissionDenied, "the object is archived: restore it in the console, then try again"),
+    "InvalidAccessKeyId": (CredentialsRejected, ""),
+    "InvalidSecurity": (CredentialsRejected, ""),
+    "SignatureDoesNotMatch": (CredentialsRejected, ""),
+    "TooManyWrongSignature": (CredentialsRejected, ""),
+    "CredentialsNotSupported": (CredentialsRejected, ""),
+    "InvalidToken": (CredentialsRejected, "give the security token that belongs to this very key pair"),
+    "InvalidSecurityToken": (CredentialsRejected, "give the security token that belongs to this very key pair"),
+    "ExpiredToken": (CredentialsExpired, ""),
+    "SecurityTokenExpired": (CredentialsExpired, ""),
+    "TokenRefreshRequired": (CredentialsExpired, ""),
+    "RequestTimeTooSkewed": (ClockSkewed, ""),
+    "RequestExpired": (ClockSkewed, ""),
+    "PermanentRedirect": (EndpointWrong, ""),
+    "TemporaryRedirect": (EndpointWrong, ""),
+    "Redirect": (EndpointWrong, ""),
+    "AuthorizationHeaderMalformed": (EndpointWrong, "set S3_REGION to the region that the store names above"),
+    "MissingRegion": (EndpointWrong, "set S3_REGION"),
+    "InvalidLocationConstraint": (EndpointWrong, ""),
+    "IllegalLocationConstraintException": (EndpointWrong, ""),
+    "VirtualHostDomainRequired": (EndpointWrong, _STYLE),
+    "SecondLevelDomainForbidden": (EndpointWrong, _STYLE),
+    "InArrearOrInsufficientBalance": (PermissionDenied, _ACCOUNT),
+    "FrozenUserId": (PermissionDenied, _ACCOUNT),
+    "AccountProblem": (PermissionDenied, _ACCOUNT),
+    "UserDisable": (PermissionDenied, _ACCOUNT),
+    "NotSignedUp": (PermissionDenied, _ACCOUNT),
+    "QuotaExceeded": (DiskFull, "the bucket or the account is at its limit: free some space there"),
+    "InsufficientStorageSpace": (DiskFull, "the bucket is at its limit: free some space there"),
+    "EntityTooLarge": (DiskFull, "the object is larger than this store takes"),
+    "PreconditionFailed": (SourceChanging, ""),
+}
+
+# Answers to HEAD carry no body, and proxies in between know no codes: the status is all there is.
+_STATUS: dict[int, tuple[Cause, str]] = {
+    301: (EndpointWrong, ""),
+    307: (EndpointWrong, ""),
+    401: (CredentialsRejected, ""),
+    403: (PermissionDenied, ""),
+    404: (NothingThere, ""),
+    412: (SourceChanging, ""),
+}
+
+
+def cause_of(code: str, status: int) -> tuple[Cause, str]:
+    """The error class for a store's code and HTTP status, and a remedy that fits better than the class's own."""
+    return _CODES.get(code) or _STATUS.get(status) or (StoreUnavailable, "")
+
+
+def is_expiry(code: str) -> bool:
+    """Whether newer credentials may cure it."""
+    return cause_of(code, 0)[0] in (CredentialsExpired, CredentialsRejected)

@@ -1,0 +1,68 @@
+"""What every store can do, local directory or bucket: the one interface the transfers are written against."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object as the store lists it. ``size`` in bytes, ``mtime`` in seconds of the epoch, 0 if unknown."""
+
+    key: str
+    size: int
+    etag: str = ""
+    mtime: float = 0.0
+
+    @property
+    def is_marker(self) -> bool:
+        """A "folder" made in a console: an object of no bytes whose key ends in a slash."""
+        return self.key.endswith("/")
+
+    @property
+    def md5(self) -> str:
+        """The MD5 that the ETag is, or an empty string (multipart ETags end in ``-N``)."""
+        return self.etag if _MD5.fullmatch(self.etag) else ""
+
+
+class Body(Protocol):
+    """The bytes of one answer. Iterate to its end, or :meth:`close` it."""
+
+    @property
+    def entry(self) -> Entry:
+        """What was found at the moment of reading. ``size`` is of the whole object, also when a range was asked."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """A place of named objects. Every method raises classes of ``bootstrap.errors`` and nothing else.
+
+    The methods may be called from several threads at once.
+    """
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Every object whose key starts with ``prefix``, in the store's order."""
+
+    def children(self, prefix: str) -> list[str]:
+        """Up to a thousand names right below ``prefix`` (ends in ``/`` or is empty); directories end in ``/``."""
+
+    def stat(self, key: str) -> Entry | None:
+        """The object at ``key``, or None."""
+
+    def read(self, key: str, *, start: int = 0, end: int | None = None, etag: str = "") -> Body:
+        """Bytes ``start`` to ``end`` (not included). With ``etag``, :class:`SourceChanging` if it is another by now."""
+
+    def write(self, key: str, content: Path | bytes) -> Entry:
+        """Put a file's or the given bytes at ``key``, replacing what was there, visible only when complete."""
+
+    def delete(self, key: str) -> None:
+        """Remove one object; nothing happens if it is not there. (Never several at once: OBS asks for a Content-MD5
+        on that call which botocore does not send any more.)"""

@@ -1,0 +1,235 @@
+"""The one engine behind code, inputs, outputs, logs and ``bootstrap copy``.
+
+    fetch(stores, source, target_dir, *, direct=False, unpack=True, stop, log) -> Report
+    deliver(stores, source, target, *, stop, deadline=None, log) -> Report
+
+:func:`fetch` brings a tree, an object or an archive into a local directory: all of it, verified, or an error.
+:func:`deliver` takes a local file or tree to a store: as much of it as can be, and says what could not.
+Both raise the classes of ``bootstrap.errors``; a fetch that was asked to stop raises :class:`TransferStopped`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.errors import NothingThere, PathUnusable
+from bootstrap.job import Log, StopRequest
+from bootstrap.storage import archive
+from bootstrap.storage.download import bring, bring_all
+from bootstrap.storage.local import Staging, explain, readable
+from bootstrap.storage.localcopy import copy_tree
+from bootstrap.storage.open import Stores
+from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
+from bootstrap.storage.progress import Progress
+from bootstrap.storage.store import Entry, Store
+from bootstrap.storage.upload import send_all
+from bootstrap.storage.url import Location
+from bootstrap.storage.workers import TransferStopped
+
+__all__ = ["Report", "TransferStopped", "deliver", "fetch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a transfer did. ``bytes`` and ``seconds`` are of what moved; ``skipped`` files did not have to.
+
+    ``root`` is where it landed: a directory, or the file that a single object became. ``failed`` pairs names with
+    reasons and is never empty when something is missing; ``left_out`` is what was not meant to go (a named pipe, a
+    link that leads out of the tree), with reasons.
+    """
+
+    root: str
+    files: int = 0
+    bytes: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    failed: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.failed
+
+
+def fetch(
+    stores: Stores,
+    source: Location,
+    target_dir: Path,
+    *,
+    direct: bool = False,
+    unpack: bool = True,
+    stop: StopRequest,
+    log: Log,
+) -> Report:
+    """Bring ``source`` into ``<target_dir>/<last directory name>/``, or into ``target_dir`` itself with ``direct``.
+
+    A single object becomes ``<target_dir>/<its name>``. With ``unpack``, an archive (``.tar``, ``.tar.gz``,
+    ``.tgz``, ``.zip``) becomes the directory ``<target_dir>/<its name without the suffix>/``.
+
+    Files appear under their names only when they are whole and verified (size, and MD5 where the ETag is one).
+    Scripts that begin with ``#!`` become executable. Files already there are replaced; others are left alone.
+
+    Raises :class:`NothingThere`, :class:`NamesUnsafe`, :class:`DiskFull`, :class:`PathUnusable`,
+    :class:`ArchiveInvalid`, :class:`SourceChanging`, the store's own refusals, and :class:`TransferStopped` within
+    a second of ``stop``.
+    """
+    if not source.is_remote:
+        return _fetch_local(source, target_dir, direct=direct, unpack=unpack, stop=stop, log=log)
+    store = stores.open(source)
+    single = None if source.is_directory else store.stat(source.path)
+    if single is not None and unpack and archive.stem(source.name):
+        return _fetch_archive(store, source, single, target_dir, direct=direct, stop=stop, log=log)
+    if single is not None:
+        check_name(source.name, source)
+        plan, root = Plan((), ((source.name, single),)), target_dir
+    else:
+        prefix = source.as_directory().path if source.path else ""
+        entries = list(store.entries(prefix))
+        if not entries:
+            raise nothing_there(store, source)
+        plan = plan_tree(entries, prefix, source)
+        root = target_dir if direct else target_dir / source.name
+    check_room(plan, os.fspath(root))
+    progress = Progress(log, "fetching", files=len(plan.files), size=plan.bytes)
+    bring_all(store, plan, os.fspath(root), progress=progress, stop=stop)
+    landed = root / source.name if single is not None else root
+    return _said(Report(str(landed), progress.files, progress.bytes, 0, progress.seconds), "fetched", source, log)
+
+
+def deliver(
+    stores: Stores,
+    source: Path,
+    target: Location,
+    *,
+    stop: StopRequest,
+    deadline: float | None = None,
+    log: Log,
+) -> Report:
+    """Put the file or the content of the directory ``source`` at ``target``, replacing what is there.
+
+    A single file goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``
+    itself. ``deadline`` is on ``time.monotonic()``'s clock. What a file's own trouble, the deadline or ``stop`` kept
+    from arriving is in the report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
+    """
+    store = stores.open(target)
+    progress = Progress(log, "delivering")
+    failed, left_out = send_all(store, source, target, progress=progress, stop=stop, deadline=deadline)
+    for name, reason in left_out:
+        log.warning("left out", name=name, reason=reason)
+    report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed), tuple(left_out))
+    return _said(report, "delivered", target, log)
+
+
+def _fetch_archive(
+    store: Store, source: Location, entry: Entry, target_dir: Path, *, direct: bool, stop: StopRequest, log: Log
+) -> Report:
+    """Bring the archive, verified, beside where it will be, unpack it there, and move the result into place."""
+    name = archive.stem(source.name)
+    check_name(name, source)
+    staging = Staging()
+    try:
+        os.makedirs(target_dir, exist_ok=True)
+        check_room(Plan((), ((source.name, entry),)), os.fspath(target_dir))
+        progress = Progress(log, "fetching", files=1, size=entry.size)
+        partial = bring(store, entry, os.fspath(target_dir / source.name), staging, progress=progress, stop=stop)
+        return _unpacked(Path(partial), source, name, target_dir, direct=direct, progress=progress, stop=stop, log=log)
+    except OSError as error:
+        raise explain(error, error.filename or target_dir, "cannot write what is fetched") from error
+    finally:
+        staging.close()
+
+
+def _unpacked(
+    packed: Path,
+    source: Location,
+    name: str,
+    target_dir: Path,
+    *,
+    direct: bool,
+    progress: Progress,
+    stop: StopRequest,
+    log: Log,
+) -> Report:
+    workplace = target_dir / f".bootstrap-{os.getpid()}-{os.path.basename(packed)}"
+    os.mkdir(workplace)
+    try:
+        content = workplace / name
+        os.mkdir(content)
+        files, size = archive.unpack(packed, content, name=str(source), stop=stop)
+        within = os.listdir(content)
+        if within == [name] and (content / name).is_dir():  # tar czf code.tgz code: one "code" is enough
+            content = content / name
+        root = target_dir if direct else target_dir / name
+        _move_in(content, root)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+    log.info("unpacked", archive=source.name, files=files, size=readable(size))
+    return _said(Report(str(root), files, progress.bytes, 0, progress.seconds), "fetched", source, log)
+
+
+def _move_in(content: Path, root: Path) -> None:
+    """Rename a finished tree into place: at once where nothing is there yet, file by file where something is."""
+    if not os.path.lexists(root):
+        os.rename(content, root)
+        return
+    for directory, _, files in os.walk(content):
+        place = root / os.path.relpath(directory, content)
+        os.makedirs(place, exist_ok=True)
+        for file in files:
+            os.replace(os.path.join(directory, file), place / file)
+        for link in [entry.name for entry in os.scandir(directory) if entry.is_symlink() and entry.name not in files]:
+            os.replace(os.path.join(directory, link), place / link)
+
+
+def _fetch_local(
+    source: Location, target_dir: Path, *, direct: bool, unpack: bool, stop: StopRequest, log: Log
+) -> Report:
+    place = Path(os.path.abspath(source.path))
+    try:
+        found = place.stat()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise _no_such_path(place) from error
+        raise explain(error, place, "cannot read what is to be fetched") from error
+    if os.path.isfile(place) and unpack and archive.stem(place.name):
+        try:
+            os.makedirs(target_dir, exist_ok=True)
+            progress = Progress(log, "unpacking")
+            progress.add(found.st_size)
+            name = archive.stem(place.name)
+            return _unpacked(place, source, name, target_dir, direct=direct, progress=progress, stop=stop, log=log)
+        except OSError as error:
+            raise explain(error, error.filename or target_dir, "cannot unpack an archive") from error
+    if not (place.is_dir() or place.is_file()):
+        raise PathUnusable("neither a file nor a directory", where=str(place))
+    root = target_dir if direct and place.is_dir() else target_dir / place.name
+    if root.exists() and os.path.samefile(place, root):
+        log.info("already in place", path=str(root))
+        return Report(str(root), skipped=1)
+    progress = Progress(log, "copying")
+    left_out = copy_tree(place, root, progress=progress, stop=stop)
+    report = Report(str(root), progress.files, progress.bytes, 0, progress.seconds, (), tuple(left_out))
+    return _said(report, "copied", source, log)
+
+
+def _no_such_path(place: Path) -> NothingThere:
+    from bootstrap.storage.filesystem import FileStore
+
+    return nothing_there(FileStore(Path("/")), Location("file", os.fspath(place).lstrip("/")))
+
+
+def _said(report: Report, verb: str, place: Location, log: Log) -> Report:
+    rate = f"{report.bytes / 1e6 / report.seconds:.1f} MB/s" if report.seconds > 0 else ""
+    log.info(
+        verb,
+        **{"from" if verb != "delivered" else "to": str(place)},
+        files=report.files,
+        size=readable(report.bytes),
+        seconds=round(report.seconds, 2),
+        rate=rate,
+        **({"failed": len(report.failed)} if report.failed else {}),
+    )
+    return report
