@@ -1,0 +1,115 @@
+"""``direct``: the command as it is, with one consistent set of variables for plain ``env://`` scripts.
+
+| variable | value | set |
+| --- | --- | --- |
+| ``MASTER_ADDR``, ``MASTER_PORT`` | node 0's address, its port or 29500 | always |
+| ``NNODES``, ``NODE_RANK`` | nodes and which of them this is | always |
+| ``NPROC_PER_NODE`` | slots of a node | where the slots are known |
+| ``WORLD_SIZE``, ``RANK``, ``LOCAL_WORLD_SIZE``, ``LOCAL_RANK`` | counts of **processes** | several nodes of one slot |
+| ``NCCL_``, ``GLOO_``, ``TP_``, ``HCCL_SOCKET_IFNAME`` | the interface, each in its own grammar | several nodes |
+| ``BOOTSTRAP_NODE_RANK``, ``_NNODES``, ``_HOSTS``, ``_ADDRESSES``, ``_ROLE`` | the cluster in plain words | always |
+
+What the user or the platform has set is never overwritten (ours, ``BOOTSTRAP_...``, apart). ``RANK`` and
+``WORLD_SIZE`` are counts of processes for ``env://``: with several processes a node only a launcher that starts them
+knows these, so they are not set then; and on a single node they would make libraries believe in a distributed job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from bootstrap.job import Cluster
+
+DEFAULT_PORT = 29500  # torchrun's own
+
+
+class Variable(NamedTuple):
+    """One variable for the command, and why it has this value."""
+
+    name: str
+    value: str
+    why: str
+
+
+def environment(
+    cluster: Cluster, environ: Mapping[str, str], *, interface: str = "", address: str = ""
+) -> list[Variable]:
+    """The variables to add to ``environ`` for the command, in the order of the table above.
+
+    ``interface`` is the chosen interface's name and ``address`` ours on it; both empty when none was looked for (a
+    single node, or only a loopback).
+    """
+    ours = list(_job(cluster, address))
+    others = [*_rendezvous(cluster, environ), *_processes(cluster, environ)]
+    if cluster.size > 1 and interface:
+        others += interface_variables(interface)
+    return [variable for variable in others if not environ.get(variable.name)] + ours
+
+
+def advice(cluster: Cluster, environ: Mapping[str, str]) -> list[str]:
+    """What the person should know of the variables that the platform has set itself."""
+    counts = (environ.get("WORLD_SIZE", ""), environ.get("RANK", ""))
+    if cluster.slots > 1 and counts == (str(cluster.size), str(cluster.node_rank)):
+        return [
+            f"WORLD_SIZE={counts[0]} and RANK={counts[1]} count nodes here, with {cluster.slots} processes each: "
+            "use them for a launcher's --nnodes and --node-rank, not as env:// ranks"
+        ]
+    return []
+
+
+def master_address(cluster: Cluster) -> str:
+    """Node 0 as the others should dial it: the address on the chosen interface where it is known, else its name."""
+    if cluster.size == 1:
+        return "127.0.0.1"  # a pod's own name may not resolve inside it
+    return cluster.master.address or cluster.master.host
+
+
+def master_port(cluster: Cluster, environ: Mapping[str, str]) -> str:
+    """The port to meet at: what is set, what the platform lists for node 0, torchrun's default."""
+    return environ.get("MASTER_PORT", "").strip() or str(cluster.master.port or DEFAULT_PORT)
+
+
+def interface_variables(interface: str) -> Iterator[Variable]:
+    """The interface for each communication library. NCCL and HCCL take prefixes unless a ``=`` stands in front, so
+    that ``ib0`` would mean ``ib01`` too; Gloo and TensorPipe take names and would not find ``=ib0``.
+    """
+    yield Variable("NCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in NCCL's grammar")
+    yield Variable("GLOO_SOCKET_IFNAME", interface, "the interface's name")
+    yield Variable("TP_SOCKET_IFNAME", interface, "the interface's name")
+    yield Variable("HCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in HCCL's grammar")
+
+
+def _rendezvous(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Variable]:
+    where = "this node" if cluster.size == 1 else f"node 0 of {cluster.source}"
+    yield Variable("MASTER_ADDR", master_address(cluster), where)
+    from_list = f"listed for node 0 by {cluster.source}"
+    yield Variable("MASTER_PORT", master_port(cluster, environ), from_list if cluster.master.port else "the default")
+    yield Variable("NNODES", str(cluster.size), cluster.source)
+    yield Variable("NODE_RANK", str(cluster.node_rank), cluster.source)
+    if cluster.slots:
+        yield Variable("NPROC_PER_NODE", str(cluster.slots), "slots of this node")
+
+
+def _processes(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Variable]:
+    if cluster.size == 1 or cluster.slots > 1:
+        return
+    # All or none: half of ours beside half of somebody else's would contradict each other.
+    if any(environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")):
+        return
+    why = "one process a node"
+    yield Variable("WORLD_SIZE", str(cluster.size), why)
+    yield Variable("RANK", str(cluster.node_rank), why)
+    yield Variable("LOCAL_WORLD_SIZE", "1", why)
+    yield Variable("LOCAL_RANK", "0", why)
+
+
+def _job(cluster: Cluster, address: str) -> Iterator[Variable]:
+    why = cluster.source
+    yield Variable("BOOTSTRAP_NODE_RANK", str(cluster.node_rank), why)
+    yield Variable("BOOTSTRAP_NNODES", str(cluster.size), why)
+    yield Variable("BOOTSTRAP_ROLE", cluster.me.role, why)
+    yield Variable("BOOTSTRAP_HOSTS", ",".join(node.host for node in cluster.nodes), why)
+    addresses = [node.address or (address if node.rank == cluster.node_rank else "") for node in cluster.nodes]
+    if all(addresses):
+        yield Variable("BOOTSTRAP_ADDRESSES", ",".join(addresses), "the addresses of all nodes, in their order")

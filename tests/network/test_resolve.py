@@ -1,0 +1,150 @@
+"""Names to addresses with a deadline: names that are there, late, never, and a name server that is silent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import NameUnresolved
+from bootstrap.network.resolve import resolve, resolve_all, resolver
+from tests.lab.netns import lab
+
+
+class Heard:
+    """A log that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def _hear(self, event: str, **facts: object) -> None:
+        self.lines.append((event, facts))
+
+    debug = info = warning = error = _hear
+
+
+def test_an_address_is_its_own_answer() -> None:
+    assert resolve("127.0.0.1", deadline_s=0, stop=threading.Event(), log=Heard()) == ["127.0.0.1"]
+    assert resolve("::1", deadline_s=0, stop=threading.Event(), log=Heard()) == ["::1"]
+
+
+def test_a_known_name_is_found_even_with_no_time_to_wait() -> None:
+    assert "127.0.0.1" in resolve("localhost", deadline_s=0, stop=threading.Event(), log=Heard())
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 64, "a..b"])
+def test_a_name_that_never_comes_is_named_with_its_resolver(host: str) -> None:
+    with pytest.raises(NameUnresolved) as caught:
+        resolve(host, deadline_s=0.5, stop=threading.Event(), log=Heard())
+    assert host in str(caught.value)
+    assert "resolver: " in caught.value.why
+    assert "attempts" in caught.value.why
+
+
+def test_a_stop_ends_the_wait_at_once() -> None:
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(NameUnresolved, match="asked to stop"):
+        resolve("no-such-host.invalid", deadline_s=120, stop=stop, log=Heard())
+    assert time.monotonic() - started < 30
+
+
+def test_many_names_are_asked_for_side_by_side_and_all_missing_ones_named() -> None:
+    hosts = ["localhost", "", "127.0.0.1", "localhost"]
+    found = resolve_all(hosts, deadline_s=5, stop=threading.Event(), log=Heard())
+    assert list(found) == ["localhost", "127.0.0.1"]
+    with pytest.raises(NameUnresolved) as caught:
+        resolve_all(["localhost", "a.invalid", "b.invalid"], deadline_s=0.3, stop=threading.Event(), log=Heard())
+    assert caught.value.what.startswith("2 of 3 host names")
+    assert caught.value.where == "a.invalid, b.invalid"
+
+
+LATE = """
+import sys, threading
+from bootstrap.network.resolve import resolve
+class Log:
+    def info(self, event, **facts): print(event, flush=True)
+    debug = warning = error = info
+print("asking", flush=True)
+print(resolve("late-node", deadline_s=60, stop=threading.Event(), log=Log()), flush=True)
+"""
+
+
+@pytest.mark.netns
+def test_a_name_that_appears_later_is_found() -> None:
+    with lab(1) as machine:
+        asking = subprocess.Popen(machine.argv(0, sys.executable, "-c", LATE), stdout=subprocess.PIPE, text=True)
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "asking\n"
+        with machine.hosts_file(0).open("a") as hosts:  # the same file: a new one would not show in there
+            hosts.write("10.77.0.9 late-node\n")
+        said, _ = asking.communicate(timeout=60)
+        assert said.splitlines()[-1] == "['10.77.0.9']"
+
+
+SILENT = """
+import sys, threading, time
+from bootstrap.errors import NameUnresolved
+from bootstrap.network.resolve import resolve
+class Log:
+    def info(self, event, **facts): pass
+    debug = warning = error = info
+started = time.monotonic()
+try:
+    resolve("peer.example", deadline_s=2, stop=threading.Event(), log=Log())
+except NameUnresolved as error:
+    print(error.why)
+print(time.monotonic() - started)
+"""
+
+
+@pytest.mark.netns
+def test_a_name_server_that_is_silent_does_not_outlast_the_deadline() -> None:
+    with lab(1) as machine:
+        (machine.hosts_file(0).parent / "resolv.conf").write_text("nameserver 10.77.0.200\nsearch lab.test\n")
+        done = machine.run(0, sys.executable, "-c", SILENT)
+        why, took = done.stdout.splitlines()
+        assert "does not answer" in why or "name resolution" in why
+        assert "name servers 10.77.0.200, search lab.test" in why
+        assert float(took) < 10
+
+
+DNS_OVER_TCP = """
+import socket, sys
+print(socket.gethostbyname("tcp-only.lab.test"))
+"""
+
+
+@pytest.mark.netns
+def test_use_vc_makes_the_systems_resolver_ask_over_tcp() -> None:
+    """What ``DLS_USE_DNS_TCP`` becomes, against a name server that speaks TCP only."""
+    server = Path(__file__).with_name("tcp_name_server.py")
+    with lab(1) as machine:
+        (machine.hosts_file(0).parent / "resolv.conf").write_text("nameserver 10.77.0.1\n")
+        serving = subprocess.Popen(
+            machine.argv(0, sys.executable, str(server), "10.77.0.1", "10.1.2.3"), stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert serving.stdout is not None
+            assert serving.stdout.readline() == "ready\n"
+            over_tcp = machine.run(0, sys.executable, "-c", DNS_OVER_TCP, environ={"RES_OPTIONS": "use-vc"})
+            assert over_tcp.stdout == "10.1.2.3\n", over_tcp.stderr
+            over_udp = machine.run(0, sys.executable, "-c", DNS_OVER_TCP, environ={})
+            assert over_udp.returncode != 0
+        finally:
+            serving.kill()
+            serving.wait()
+
+
+def test_the_resolver_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    assert "cannot be read" in resolver(tmp_path)
+    (tmp_path / "etc/resolv.conf").write_text("# none\n")
+    assert resolver(tmp_path) == "no name server in /etc/resolv.conf"
+    (tmp_path / "etc/resolv.conf").write_text("nameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch a b\n")
+    assert resolver(tmp_path) == "name servers 10.0.0.2, 10.0.0.3, search a b"
