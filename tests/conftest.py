@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.faulty_proxy import FaultyProxy
+from tests.lab.names import resolving
 from tests.lab.sharing import shared
 from tests.lab.stores import Bucket, LabUnavailable, Store
+from tests.lab.strict_proxy import DOMAIN, Obs
+from tests.lab.tls import Authority
 
 
 @contextmanager
@@ -52,3 +56,33 @@ def store(request: pytest.FixtureRequest) -> Store:
 def bucket(store: Store) -> Bucket:
     """A fresh bucket in every real store in turn."""
     return store.make_bucket()
+
+
+@pytest.fixture
+def obs(seaweedfs: Store) -> Iterator[Obs]:
+    """SeaweedFS behind the strict proxy that behaves like Huawei's OBS; its names resolve in this process.
+
+    For a child process put ``with_hosts(tmp_path / "hosts", obs.names())`` in front of its argv.
+    """
+    with resolving(DOMAIN), Obs(seaweedfs) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority that nobody trusts but who is told to (``AWS_CA_BUNDLE``)."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def obs_tls(seaweedfs: Store, authority: Authority) -> Iterator[Obs]:
+    """As ``obs``, over HTTPS with the certificate of ``authority``."""
+    with resolving(DOMAIN), Obs(seaweedfs, tls=authority.server(DOMAIN, f"*.{DOMAIN}")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def faulty(seaweedfs: Store) -> Iterator[FaultyProxy]:
+    """SeaweedFS behind a network that fails when the test says so."""
+    with FaultyProxy(seaweedfs.endpoint) as proxy:
+        yield proxy
