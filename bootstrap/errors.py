@@ -1,7 +1,8 @@
 """What can go wrong on our side: one class per cause, each with its exit code, its stable id and a verdict.
 
-The user's command owns every exit code; ours (126 and 127 apart, used as every shell does) stay clear of the ones that already mean something to shells and
-schedulers (1, 2, sysexits 64-78, 80, 93, 125-127, 128+n, 247, 255). The number tells what to do about it:
+The user's command owns every exit code; ours stay clear of the ones that already mean something to shells and
+schedulers (1, 2, sysexits 64-78, 80, 93, 125-127, 128+n, 247, 255), except that 126 and 127 are what every shell
+makes of a command that cannot be started. The number tells what to do about it:
 
 - **1xx, permanent**: the job as it stands cannot work; running it again gives the same result.
 - **2xx, worth a retry**: the job may well work on another node or in ten minutes. A Volcano policy such as

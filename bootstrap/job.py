@@ -120,8 +120,7 @@ class PlatformFacts:
     ``defaults`` are values for settings (by the setting's name) that an option or a ``BOOTSTRAP_`` variable
     overrides. ``remove`` names the variables of strangers' jobs that the command must not see; ``environ`` is what
     the platform's contract adds for the command where it is not set already. ``scratch`` is a large local disk, if it
-    names one. ``trouble`` is what is wrong in all this: a value, so that the log's destination is known when it is
-    raised.
+    names one.
     """
 
     platform: str
@@ -137,7 +136,6 @@ class PlatformFacts:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     scratch: str = ""
-    trouble: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)

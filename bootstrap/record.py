@@ -46,10 +46,10 @@ class Record:
             "bootstrap": None,
         }
 
-    def place(self, path: Path) -> None:
+    def place(self, path: Path, job_id: str = "") -> None:
         """Write to ``path`` from here on. Raises :class:`OSError` when that cannot be done at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._document["attempt"] = self._earlier_attempts(path) + 1
+        self._document["attempt"] = self._earlier_attempts(path, job_id) + 1
         self.path = path
         self._write()
 
@@ -104,18 +104,19 @@ class Record:
         finally:
             new.unlink(missing_ok=True)
 
-    def _earlier_attempts(self, path: Path) -> int:
-        """What the previous run left: platforms restart the boot command in the same container."""
+    def _earlier_attempts(self, path: Path, job_id: str) -> int:
+        """What the previous run left: platforms restart the boot command in the same container (ModelArts calls it
+        in-place recovery). Its record is kept as ``run.attempt-N.json``; another job's counts for nothing.
+        """
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
-            attempt = int(earlier["attempt"])
+            attempt, other = int(earlier["attempt"]), earlier["platform"]["job_id"] != job_id
         except FileNotFoundError:
             return 0
-        except (OSError, ValueError, KeyError, TypeError):  # killed before its first write, or another program's file
-            attempt = 1
-        else:
-            try:
-                path.replace(path.with_name(f"{path.stem}.attempt-{attempt}{path.suffix}"))
-            except OSError:
-                pass
-        return attempt
+        except (OSError, ValueError, KeyError, TypeError):  # killed before it knew its job, or another program's file
+            return 1
+        try:
+            path.replace(path.with_name(f"{path.stem}.attempt-{attempt}{path.suffix}"))
+        except OSError:
+            pass
+        return 0 if other else attempt

@@ -155,6 +155,10 @@ class Settings:
     pty: bool = _knob(_RUN, False, flag, "", "give the command a terminal of its own (line-buffers any program)")
     stdbuf: bool = _knob(_RUN, True, flag, "", "line-buffer programs that are not Python through stdbuf, if there")
 
+    pass_credentials: str = _knob(
+        _RUN, "yes", _text, "WHICH", "keys the command receives: yes (all), no, or names divided by commas"
+    )
+
     output: tuple[tuple[str, str], ...] = _knob(
         _DELIVER,
         (),

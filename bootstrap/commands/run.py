@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def describe(environ: Mapping[str, str]) -> str:
     """The help text: all settings in one table with what this environment makes of them, and the exit codes."""
     from ..platforms import identify
-    from ..process.redact import hide_in_url
+    from ..storage.url import shown
 
     width = max(60, min(shutil.get_terminal_size().columns, 120))
     defaults: Mapping[str, Sourced] = {}
@@ -66,7 +66,7 @@ def describe(environ: Mapping[str, str]) -> str:
         platform = f"Platform: {facts.platform}, because {facts.reason}."
         resolved = settings.resolve({}, environ, defaults)
         current = {
-            name: f"{hide_in_url(_shown(getattr(resolved.settings, name)))} from {source}"
+            name: f"{shown(_shown(getattr(resolved.settings, name)))} from {source}"
             for name, source in resolved.sources.items()
             if source != "default"
         }

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 
 from bootstrap.errors import DeclarationUnreadable
 from bootstrap.job import Input, Output
+from bootstrap.platforms.reading import store_url
 
 _DATASETS = ("dataset", "datasets")  # the REST interface and the environment do not agree on the plural
 
@@ -89,7 +90,7 @@ def _entries(environ: Mapping[str, str], variable: str, key: str) -> Iterator[tu
 def _url(source: Mapping[str, object], where: str) -> tuple[str, str]:
     for kind in ("obs", *_DATASETS):
         if kind in source:
-            return kind, _text(_mapping(source, kind, where), "obs_url", f"{where}.{kind}")
+            return kind, store_url(_text(_mapping(source, kind, where), "obs_url", f"{where}.{kind}"))
     raise _unreadable(where, "one of obs, dataset, datasets", dict(source))
 
 

@@ -21,6 +21,7 @@ from bootstrap.platforms.reading import (
     number,
     own_names,
     slots_per_node,
+    store_url,
     switched_on,
 )
 
@@ -51,52 +52,58 @@ def _few(names: list[str]) -> str:
 def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
     """What v1 tells. Raises :class:`PlatformIncomplete`, :class:`ClusterMismatch`, :class:`DeclarationUnreadable`."""
     cluster, warnings = _cluster(environ, root)
-    defaults = _defaults(environ, cluster)
+    known = defaults(environ)
+    if not environ.get("DLS_TASK_INDEX", "").strip():
+        known["log_file"] = Sourced(f"/tmp/dls-task-{cluster.node_rank}.log", "the node's rank")
     home = first(environ, "DLS_USER_HOME_DIR", "HOME")
     inputs, doubts = declarations.v1_inputs(environ, home.value if home else "/home/work")
     remove, kept = strangers.to_remove(environ, environ.get("DLS_JOB_ID", ""), cluster.size, root)
 
     notes = [kept] if kept else []
-    if "code" in defaults and not switched_on(environ, "DLS_USE_DOWNLOADER"):
+    if "code" in known and not switched_on(environ, "DLS_USE_DOWNLOADER"):
         notes.append("DLS_USE_DOWNLOADER is off: DLS_APP_URL is a local path and is copied")
     if environ.get("DLS_DATA_URL", "").strip():
         notes.append("DLS_DATA_URL is left to the command: v1 never fetches it")
-    if switched_on(environ, "DLS_USE_UPLOADER") and "log" not in defaults:
+    if switched_on(environ, "DLS_USE_UPLOADER") and "log" not in known:
         warnings.append("DLS_USE_UPLOADER is on but DLS_UPLOAD_LOG_OBS_DIR is empty: the log has no place to go")
 
     outputs: tuple[Output, ...] = ()
     if train_url := first(environ, "DLS_TRAIN_URL"):
-        outputs = (Output("", train_url.value, train_url.source, name="train_url"),)
+        outputs = (Output("", store_url(train_url.value), train_url.source, name="train_url"),)
     return PlatformFacts(
         platform=NAME,
         reason=reason,
         job_id=environ.get("DLS_JOB_ID", "").strip() or environ.get("BATCH_JOB_ID", "").strip(),
         task_name=environ.get("BATCH_TASKGROUP_NAME", "").strip(),
         cluster=cluster,
-        defaults=defaults,
+        defaults=known,
         inputs=inputs,
         outputs=outputs,
         remove=remove,
         environ=_dns_over_tcp(environ),
+        scratch=environ.get("DLS_LOCAL_CACHE_PATH", "").strip(),
         notes=tuple(notes),
         warnings=(*warnings, *doubts),
     )
 
 
-def _defaults(environ: Mapping[str, str], cluster: Cluster) -> dict[str, Sourced]:
-    defaults = interface_asked(environ)
+def defaults(environ: Mapping[str, str]) -> dict[str, Sourced]:
+    """What the variables say on their own, cluster or not; never fails."""
+    known = interface_asked(environ)
     if code := first(environ, "DLS_APP_URL"):
-        defaults["code"] = code
+        # Without the downloader it is a path on this machine, else the console's /bucket/key/ is possible.
+        fetched = switched_on(environ, "DLS_USE_DOWNLOADER")
+        known["code"] = Sourced(store_url(code.value), code.source) if fetched else code
     target = first(environ, "DLS_UPLOAD_LOG_OBS_DIR")
     if target and switched_on(environ, "DLS_USE_UPLOADER"):
         # the old script's folder, so that whoever looks for logs finds them where they always were
         folder = f"dls-log-{environ.get('DLS_DLKS_JOB_ID', '').strip() or 'unknown-id'}"
-        defaults["log"] = Sourced(f"{target.value.rstrip('/')}/{folder}/", target.source)
-    index = first(environ, "DLS_TASK_INDEX") or Sourced(str(cluster.node_rank), "the node's rank")
-    defaults["log_file"] = Sourced(f"/tmp/dls-task-{index.value}.log", index.source)
+        known["log"] = Sourced(f"{store_url(target.value).rstrip('/')}/{folder}/", target.source)
+    index = first(environ, "DLS_TASK_INDEX") or Sourced("0", "DLS_TASK_INDEX is not set")
+    known["log_file"] = Sourced(f"/tmp/dls-task-{index.value}.log", index.source)
     if home := first(environ, "DLS_USER_HOME_DIR", "HOME"):
-        defaults["job_dir"] = Sourced(f"{home.value.rstrip('/')}/user-job-dir", home.source)
-    return defaults
+        known["job_dir"] = Sourced(f"{home.value.rstrip('/')}/user-job-dir", home.source)
+    return known
 
 
 def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:

@@ -32,26 +32,38 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
     """What v2 tells. Raises :class:`PlatformIncomplete`, :class:`ClusterMismatch`, :class:`DeclarationUnreadable`."""
     cluster, warnings = _cluster(environ, root)
     notes = [*declarations.v2_inputs(environ)]
-    defaults = interface_asked(environ)
-    if job_dir := first(environ, "MA_JOB_DIR"):
-        defaults["job_dir"] = job_dir
+    known = defaults(environ)
+    if job_dir := known.get("job_dir"):
         notes.append(f"the platform itself puts the code below {job_dir.value}")
-    task = environ.get("MA_TASK_NAME", "").strip() or "worker"
-    logs = first(environ, "MA_LOG_DIR") or Sourced("/tmp", "MA_LOG_DIR is not set")
-    index = first(environ, "VC_TASK_INDEX", "VK_TASK_INDEX", "MA_TASK_INDEX")
-    number_of_log = index.value if index and cluster.size > 1 else "0"
-    defaults["log_file"] = Sourced(f"{logs.value.rstrip('/')}/bootstrap-{task}-{number_of_log}.log", logs.source)
     return PlatformFacts(
         platform=NAME,
         reason=reason,
         job_id=environ.get("MA_VJ_NAME", "").strip(),
-        task_name=task,
+        task_name=_task(environ),
         cluster=cluster,
-        defaults=defaults,
+        defaults=known,
         outputs=declarations.v2_outputs(environ),
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
+
+
+def defaults(environ: Mapping[str, str]) -> dict[str, Sourced]:
+    """What the variables say on their own, cluster or not; never fails."""
+    known = interface_asked(environ)
+    if job_dir := first(environ, "MA_JOB_DIR"):
+        known["job_dir"] = job_dir
+    logs = first(environ, "MA_LOG_DIR") or Sourced("/tmp", "MA_LOG_DIR is not set")
+    index = first(environ, "VC_TASK_INDEX", "VK_TASK_INDEX", "MA_TASK_INDEX")
+    # The documentation calls the index meaningless in a job of one node, where it has been seen to be anything.
+    several = environ.get("MA_NUM_HOSTS", "1").strip() not in ("", "0", "1")
+    name = f"bootstrap-{_task(environ)}-{index.value if index and several else '0'}.log"
+    known["log_file"] = Sourced(f"{logs.value.rstrip('/')}/{name}", logs.source)
+    return known
+
+
+def _task(environ: Mapping[str, str]) -> str:
+    return environ.get("MA_TASK_NAME", "").strip() or "worker"
 
 
 def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:

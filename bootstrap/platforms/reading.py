@@ -88,3 +88,12 @@ def interface_asked(environ: Mapping[str, str]) -> dict[str, Sourced]:
 def log_file_of(cluster: Cluster) -> dict[str, Sourced]:
     """The setting ``log_file`` where the platform has no place of its own: one name a node, in ``/tmp``."""
     return {"log_file": Sourced(f"/tmp/bootstrap-task-{cluster.node_rank}.log", "default")}
+
+
+def store_url(text: str) -> str:
+    """ModelArts' console writes ``/bucket/key/`` for what everybody else writes ``obs://bucket/key/``.
+
+    Only for variables that never hold a local path (the v1 documentation and the published readers of MA_INPUTS
+    have all three spellings: ``s3://``, ``obs://`` and this one).
+    """
+    return f"obs:/{text}" if text.startswith("/") and not text.startswith("//") else text

@@ -7,25 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import UsageError
-from bootstrap.job import PlatformFacts
+from bootstrap.job import PlatformFacts, Sourced
 from bootstrap.platforms import dls, local, modelarts, rank_env, volcano
+from bootstrap.platforms.reading import interface_asked
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """``recognise`` names the variables that give the platform away, or nothing; ``read`` tells what they say."""
+    """``recognise`` names the variables that give the platform away, or nothing; ``read`` tells what they say.
+
+    ``defaults`` is the part of it that never fails: above all where the log goes.
+    """
 
     name: str
     title: str
     recognise: Callable[[Mapping[str, str], Path], str]
     read: Callable[[Mapping[str, str], Path, str], PlatformFacts]
+    defaults: Callable[[Mapping[str, str]], Mapping[str, Sourced]] = interface_asked
 
 
 # The order matters: ModelArts v2 runs on Volcano and has its variables too, and old scripts moved to v2 often set
 # DLS_ names for themselves, whereas nobody but the platform can set MA_ ones; Volcano's pytorch plugin sets RANK.
 PLATFORMS = (
-    Platform(modelarts.NAME, "ModelArts v2", modelarts.recognise, modelarts.read),
-    Platform(dls.NAME, "ModelArts v1", dls.recognise, dls.read),
+    Platform(modelarts.NAME, "ModelArts v2", modelarts.recognise, modelarts.read, modelarts.defaults),
+    Platform(dls.NAME, "ModelArts v1", dls.recognise, dls.read, dls.defaults),
     Platform(volcano.NAME, "Volcano", volcano.recognise, volcano.read),
     Platform(rank_env.NAME, "MASTER_ADDR, RANK, WORLD_SIZE (Kubeflow, PAI-DLC)", rank_env.recognise, rank_env.read),
     Platform(local.NAME, "no platform", local.recognise, local.read),
@@ -47,6 +52,12 @@ def identify(environ: Mapping[str, str], *, name: str | None = None, root: Path 
         if evidence := platform.recognise(environ, root):
             return platform.read(environ, root, f"{platform.title}: {evidence}")
     raise AssertionError("the last line of the table recognises everything")
+
+
+def salvage(environ: Mapping[str, str], *, root: Path = Path("/")) -> PlatformFacts:
+    """What is certain where :func:`identify` raised: a job that cannot start still has a log to deliver, saying why."""
+    platform = next(platform for platform in PLATFORMS if platform.recognise(environ, root))
+    return PlatformFacts(platform.name, platform.title, defaults=platform.defaults(environ))
 
 
 def _named(name: str) -> Platform:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.errors import UsageError
-from bootstrap.platforms import PLATFORMS, identify
+from bootstrap.errors import PlatformIncomplete, UsageError
+from bootstrap.platforms import PLATFORMS, identify, salvage
 
 ANY_CONTAINER = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -132,3 +132,19 @@ def test_slots_are_asked_for_or_counted(environ: dict[str, str], files: list[str
     for name in files:
         (tmp_path / "dev" / name).touch()
     assert identify(environ, root=tmp_path).cluster.slots == slots
+
+
+def test_a_broken_environment_still_says_where_its_log_goes() -> None:
+    environ = {
+        "DLS_TASK_INDEX": "1",
+        "DLS_TASK_NUMBER": "2",
+        "DLS_USE_UPLOADER": "1",
+        "DLS_UPLOAD_LOG_OBS_DIR": "/logs/here",
+        "DLS_DLKS_JOB_ID": "j1",
+    }
+    with pytest.raises(PlatformIncomplete):
+        identify(environ)
+    facts = salvage(environ)
+    assert facts.platform == "dls"
+    assert facts.defaults["log"].value == "obs://logs/here/dls-log-j1/"
+    assert facts.defaults["log_file"].value == "/tmp/dls-task-1.log"

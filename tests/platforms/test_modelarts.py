@@ -155,7 +155,7 @@ def test_outputs_are_the_platforms_to_move_and_inputs_are_reported(read) -> None
     assert [note.split(":")[0] for note in facts.notes[:3]] == ["input data_url", "input ds", "input d2"]
     directory = "/home/ma-user/modelarts/outputs/train_url_0"
     assert facts.outputs == (
-        Output(directory, "/bkt/out/", "MA_OUTPUTS outputs[0]", name="train_url", by_platform=True),
+        Output(directory, "obs://bkt/out/", "MA_OUTPUTS outputs[0]", name="train_url", by_platform=True),
     )
 
 

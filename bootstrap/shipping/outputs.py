@@ -1,0 +1,50 @@
+"""The output directories, to their URLs, with nothing lost in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BootstrapError
+from ..job import Job, Log, Output, StopRequest
+from ..storage.open import Stores
+from ..storage.transfer import Report, deliver
+from ..storage.url import Location, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one output. ``error`` is why nothing could be tried at all; ``report`` has single files."""
+
+    output: Output
+    target: Location
+    report: Report | None = None
+    error: BootstrapError | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.error is None and self.report is not None and not self.report.failed
+
+
+def target_of(output: Output, job: Job, shared: bool) -> Location:
+    """Where this node's part of ``output`` goes.
+
+    Nodes that wrote the same names into one place would overwrite each other in an order nobody chose, so node 0 has
+    the URL itself and node N the directory ``node-N/`` below it, unless the outputs are declared shared.
+    """
+    target = parse(output.url).as_directory()
+    rank = job.cluster.node_rank
+    return target if shared or rank == 0 else target.child(f"node-{rank}/")
+
+
+def deliver_outputs(job: Job, stores: Stores, *, shared: bool, stop: StopRequest, log: Log) -> list[Delivery]:
+    """Deliver what the command left in each output directory. An empty directory is fine: some jobs write nothing."""
+    deliveries = []
+    for output in job.delivered_outputs:
+        target = target_of(output, job, shared)
+        try:
+            report = deliver(stores, Path(output.directory), target, stop=stop, log=log)
+            deliveries.append(Delivery(output, target, report))
+        except BootstrapError as error:
+            deliveries.append(Delivery(output, target, error=error))
+    return deliveries

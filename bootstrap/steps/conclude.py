@@ -1,0 +1,85 @@
+"""Step 7, conclude: why it ended, in words; the right exit code."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import diagnosis
+from ..errors import OutputsUndelivered
+from .run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of the run: our exit code, the id of its cause, and one paragraph for the person who reads it."""
+
+    exit_code: int
+    id: str
+    reason: str
+
+    @property
+    def good(self) -> bool:
+        return self.exit_code == 0
+
+
+def step(run: Run) -> int:
+    outcome = run.outcome or decide(run)
+    say = run.console.info if outcome.good else run.console.error
+    say(f"{outcome.reason} [{outcome.id}, exit {outcome.exit_code}]")
+    return outcome.exit_code
+
+
+def decide(run: Run) -> Outcome:
+    """One exit code out of two results. The user's own failure always wins: it is what they must look at first."""
+    if run.ending is not None:
+        return _after_command(run)
+    if run.stopped_by is not None:
+        return Outcome(
+            128 + run.stopped_by,
+            "stopped-early",
+            f"stopped in step {run.failed_step}, before the command: {run.signals.why}",
+        )
+    if run.failure is not None:
+        code = run.failure.code
+        if run.fetching_code and run.resolved and run.resolved.settings.code_failure_exit:
+            code = run.resolved.settings.code_failure_exit
+        return Outcome(
+            code, run.failure.id, f"the command was not started, because {run.failed_step} failed: {run.failure}"
+        )
+    return Outcome(100, "internal", "the command was not started")
+
+
+def _after_command(run: Run) -> Outcome:
+    assert run.ending is not None and run.resolved is not None
+    settings = run.resolved.settings
+    reason = diagnosis.explain(diagnosis.Facts(run.ending, _tail(run), settings.grace))
+    if not run.ending.succeeded:
+        return Outcome(run.ending.exit_code, reason.id, str(reason))
+    if run.failure is not None:  # of ours, after a command that did its work
+        return Outcome(
+            run.failure.code, run.failure.id, f"the command succeeded, but {run.failed_step} failed: {run.failure}"
+        )
+    lost = [delivery for delivery in run.deliveries if not delivery.complete]
+    if lost and not settings.allow_undelivered:
+        files = sum(len(delivery.report.failed) for delivery in lost if delivery.report)
+        error = OutputsUndelivered(
+            "the command succeeded, but its outputs were not all delivered",
+            where=", ".join(f"{delivery.output.directory} -> {delivery.target}" for delivery in lost),
+            why=next((str(delivery.error) for delivery in lost if delivery.error), f"{files} files failed"),
+        )
+        return Outcome(error.code, error.id, str(error))
+    return Outcome(0, reason.id, reason.text)
+
+
+def _tail(run: Run) -> str:
+    """The end of the log, as far as it can be read."""
+    assert run.job is not None
+    try:
+        with Path(run.job.log_file).open("rb") as log:
+            size = os.fstat(log.fileno()).st_size
+            log.seek(max(0, size - diagnosis.TAIL))
+            return log.read(diagnosis.TAIL).decode(errors="replace")
+    except OSError:
+        return ""

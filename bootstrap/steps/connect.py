@@ -1,0 +1,66 @@
+"""Step 3, connect: the interface of this node's addresses, and whether the stores of the outputs answer at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import BootstrapError, NothingThere, PermissionDenied
+from ..job import Job, Log, Sourced
+from ..network.interfaces import Interface, choose
+from ..settings import Settings, option, variable
+from ..shipping.logs import keep_earlier
+from ..storage.open import Stores
+from ..storage.url import parse
+from .run import Run
+
+
+def step(run: Run) -> None:
+    assert run.job is not None and run.resolved is not None and run.stores is not None
+    job, source = run.job, run.resolved.sources["interface"]
+    run.interface = choose_interface(job, run.resolved.settings, source)
+    if run.interface is not None:
+        run.console.info(f"{run.interface.name} {run.interface.address} ({run.interface.reason})")
+        run.record.update(interface={"name": run.interface.name, "address": run.interface.address})
+    probe_outputs(job, run.stores, run.console)
+    if job.log:
+        names = [Path(job.log_file).name, *(path.name for path in run.record_files)]
+        keep_earlier(run.stores, parse(job.log), names, Path(job.run_dir), run.console)
+
+
+def choose_interface(job: Job, chosen: Settings, source: str) -> Interface | None:
+    """The interface on which this node talks to the others; None for a single node that asks for none.
+
+    Raises :class:`InterfaceMissing` when a person asked for one that cannot be used; a platform's wish is only a wish.
+    """
+    by_person = source in (option("interface"), variable("interface"))
+    if job.cluster.size == 1 and not by_person:
+        return None
+    return choose(Sourced(chosen.interface, source) if chosen.interface else None, required=by_person)
+
+
+def probe_outputs(job: Job, stores: Stores, log: Log) -> None:
+    """Look once where each output will go: a wrong bucket or key must fail now, not after the training.
+
+    A listing is all that is asked, since a probe object would be seen by whoever watches the place. No right to
+    list is no proof that writing is refused, so that it only warns. Raises what the store's answer means.
+    """
+    for output in job.delivered_outputs:
+        target = parse(output.url)
+        if not target.is_remote:
+            continue
+        try:
+            found = stores.open(target).children(target.as_directory().path if target.path else "")
+        except NothingThere:
+            continue
+        except PermissionDenied as error:
+            log.warning(f"cannot look at the target of an output, and go on: {error.why}", target=str(target))
+            continue
+        except BootstrapError as error:
+            error.where = f"{output.source} = {output.url}: {error.where}"
+            raise
+        if found:
+            log.warning(
+                "the target of an output is not empty: files of the same names will be replaced",
+                target=str(target),
+                holds=", ".join(found[:3]) + (", ..." if len(found) > 3 else ""),
+            )

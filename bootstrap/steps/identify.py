@@ -1,0 +1,223 @@
+"""Step 1, identify: argv, environment and mounted files become one :class:`bootstrap.job.Job`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .. import __version__, settings
+from ..errors import BootstrapError, PathUnusable, UsageError
+from ..job import Input, Job, Output, PlatformFacts
+from ..platforms import identify, salvage
+from ..settings import Resolved, Settings
+from ..storage.url import parse, shown
+from .run import Run
+
+
+def step(run: Run) -> None:
+    """Decide everything, then make the places where this run is told: log file, record, JSON lines.
+
+    What is wrong with the platform's environment is raised last, when there is a place to tell it.
+    """
+    asked = run.options.get("platform") or run.environ.get(settings.variable("platform")) or None
+    trouble = None
+    try:
+        facts = identify(run.environ, name=str(asked) if asked else None)
+    except BootstrapError as error:
+        facts, trouble = salvage(run.environ), error
+    run.resolved = settings.resolve(run.options, run.environ, facts.defaults)
+    chosen = run.resolved.settings
+    run.console.quiet = chosen.quiet
+    if chosen.banner:
+        _banner(chosen, run.command)
+    job = assemble(facts, run.resolved, run.command)
+    log_file, moved = writable_log_file(job, run.resolved.sources["log_file"])
+    run.job = job = replace(job, log_file=log_file, run_dir=job.run_dir if not moved else _beside(log_file))
+    _open_records(run, job)
+
+    nodes = f"node {facts.cluster.node_rank} of {facts.cluster.size}" if facts.cluster.size > 1 else "a single node"
+    run.console.info(f"{facts.platform} ({facts.reason}), {nodes}")
+    for note in facts.notes:
+        run.console.info(note)
+    for warning in (*facts.warnings, *([moved] if moved else [])):
+        run.console.warning(warning)
+    if run.record.attempt > 1:
+        run.console.info(f"attempt {run.record.attempt}: an earlier run was here, what it left is kept")
+    if trouble is not None:
+        raise trouble
+
+
+def _banner(chosen: Settings, command: Sequence[str]) -> None:
+    """What run_train.sh printed on stdout before the command, for those who search old and new logs alike."""
+    uid = os.getuid()
+    try:
+        name = f"({pwd.getpwuid(uid).pw_name})"
+    except KeyError:  # any uid may run a container
+        name = ""
+    lines = [
+        f"user: uid={uid}{name} gid={os.getgid()}",
+        f"pwd: {os.getcwd()}",
+        f"app_url: {shown(chosen.code)}",
+        f"log_url: {chosen.log_file}",
+        f"command: {' '.join(command)}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _open_records(run: Run, job: Job) -> None:
+    """run.json and the JSON lines. A place that cannot be written costs the record, not the job."""
+    try:
+        run.record.place(Path(job.run_dir, "run.json"), job.facts.job_id)
+        run.console.open_lines(Path(os.path.splitext(job.log_file)[0] + ".jsonl"))
+    except OSError as error:
+        run.console.warning(f"no run record on disk: {error}")
+    run.record.update(
+        versions={"bootstrap": __version__, "python": sys.version.split()[0]},
+        platform={"name": job.facts.platform, "reason": job.facts.reason, "job_id": job.facts.job_id},
+        node={"rank": job.cluster.node_rank, "size": job.cluster.size, "hosts": [n.host for n in job.cluster.nodes]},
+        command=list(job.command),
+        user_id=os.getuid(),
+        job_dir=job.job_dir,
+        work_dir=job.work_dir,
+        log_file=job.log_file,
+        code=shown(job.code),
+        log=shown(job.log),
+        inputs={item.name: shown(item.url) for item in job.inputs},
+        outputs=[{"directory": item.directory, "url": shown(item.url)} for item in job.outputs],
+        settings={
+            name: {"value": _plain(getattr(run.resolved.settings, name)), "source": source}
+            for name, source in run.resolved.sources.items()
+            if source != "default"
+        }
+        if run.resolved
+        else {},
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [f"{left}={shown(url)}" for left, url in value]
+    return shown(value) if isinstance(value, str) else value
+
+
+def _beside(log_file: str) -> str:
+    return os.path.splitext(log_file)[0] + ".run"
+
+
+def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -> Job:
+    """What the platform says and what the user chose, as one job. Nothing is created yet, nothing is asked.
+
+    Raises :class:`UsageError` without a command, and the URL errors for a place that cannot be meant.
+    """
+    chosen, source = resolved.settings, resolved.sources
+    if not command:
+        raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
+    job_dir = os.path.abspath(chosen.job_dir or ".")
+    work_dir = os.path.join(job_dir, chosen.work_dir)
+    output_dir, outputs = _outputs(facts, chosen, source, work_dir)
+    log_file = os.path.abspath(chosen.log_file or f"/tmp/bootstrap-task-{facts.cluster.node_rank}.log")
+    job = Job(
+        facts=facts,
+        command=tuple(command),
+        job_dir=job_dir,
+        work_dir=work_dir,
+        run_dir=os.path.abspath(chosen.run_dir) if chosen.run_dir else _beside(log_file),
+        log_file=log_file,
+        output_dir=output_dir,
+        code=chosen.code,
+        code_source=source["code"],
+        inputs=tuple(_inputs(facts, chosen, source)),
+        outputs=outputs,
+        log=chosen.log,
+        log_source=source["log"],
+    )
+    for url, said_by in _urls(job):
+        try:
+            parse(url)
+        except BootstrapError as error:
+            error.where = f"{said_by} = {error.where}" if error.where else said_by
+            raise
+    return job
+
+
+def _urls(job: Job) -> list[tuple[str, str]]:
+    urls = [(job.code, job.code_source), (job.log, job.log_source)]
+    urls += [(item.url, item.source) for item in job.inputs]
+    urls += [(item.url, item.source) for item in job.outputs]
+    return [(url, source) for url, source in urls if url]
+
+
+def _inputs(facts: PlatformFacts, chosen: Settings, source: Mapping[str, str]) -> list[Input]:
+    given = [Input(name, url, name, source["input"]) for name, url in chosen.input]
+    names = {item.name for item in given}
+    return given + [item for item in facts.inputs if item.name not in names]
+
+
+def _outputs(
+    facts: PlatformFacts, chosen: Settings, source: Mapping[str, str], work_dir: str
+) -> tuple[str, tuple[Output, ...]]:
+    """The directory to tell the command of, and all outputs with absolute directories.
+
+    ModelArts v1 names only a URL (DLS_TRAIN_URL): such an output gets a directory here, on the local cache disk when
+    the platform names one (DLS_LOCAL_CACHE_PATH, since ``/`` holds only 10 to 50 GB there), else beside the job dir.
+    """
+    outputs = [Output(os.path.join(work_dir, directory), url, source["output"]) for directory, url in chosen.output]
+    base = facts.scratch if facts.scratch and os.access(facts.scratch, os.W_OK) else os.path.dirname(work_dir)
+    for output in facts.outputs:
+        directory = os.path.join(work_dir, output.directory) if output.directory else os.path.join(base, "outputs")
+        by_platform = output.by_platform and not chosen.platform_outputs
+        outputs.append(Output(directory, output.url, output.source, output.name, by_platform))
+    return (outputs[0].directory if outputs else ""), tuple(outputs)
+
+
+def writable_log_file(job: Job, chosen_by: str) -> tuple[str, str]:
+    """A path at which the log can be written, and a warning when it is not the one in ``job``.
+
+    A path that a person chose must work (:class:`PathUnusable`). The platform's own default is only a default: a v1
+    boot command on v2 used to end in "tee: ... Permission denied" (ModelArts FAQ on moving to the new version), where
+    any writable directory does.
+    """
+    asked = chosen_by in (settings.option("log_file"), settings.variable("log_file"))
+    name = os.path.basename(job.log_file)
+    refused = ""
+    for path in (job.log_file, os.path.join(tempfile.gettempdir(), f"{os.getuid()}-{name}")):
+        try:
+            prepare_log_file(Path(path))
+        except OSError as error:
+            refused = refused or f"{error.strerror} as uid {os.getuid()}{_owner(os.path.dirname(path))}"
+            if asked:
+                break
+        else:
+            return path, f"the log goes to {path}: {job.log_file} cannot be written ({refused})" if refused else ""
+    raise PathUnusable(
+        "the log file cannot be written",
+        where=f"{job.log_file}, from {chosen_by}",
+        why=refused,
+        remedy="choose another place with --log-file PATH",
+    )
+
+
+def prepare_log_file(path: Path) -> None:
+    """Make the file's directory, and set an earlier attempt's log aside: it may never have been delivered."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and stat.S_ISREG(path.stat().st_mode) and path.stat().st_size:
+        number = 1
+        while (aside := path.with_name(f"{path.stem}.earlier-{number}{path.suffix}")).exists():
+            number += 1
+        path.rename(aside)
+    path.open("ab").close()
+
+
+def _owner(directory: str) -> str:
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return f", {directory} is not there"
+    return f", {directory} belongs to uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}"

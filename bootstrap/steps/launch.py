@@ -1,0 +1,76 @@
+"""Step 5, launch: the command in its environment, supervised, its bytes on stdout and in the log file."""
+
+from __future__ import annotations
+
+from ..credentials.handover import for_command
+from ..job import Job
+from ..launchers import direct
+from ..process.budget import Budget
+from ..process.command import resolve
+from ..process.environment import child_environment
+from ..process.supervisor import Launch, supervise
+from ..settings import PREFIX, knobs, variable
+from .run import Run
+
+
+def step(run: Run) -> None:
+    assert run.job is not None and run.resolved is not None
+    job, chosen = run.job, run.resolved.settings
+    environ = command_environment(run, job)
+    command = resolve(job.command, cwd=job.work_dir, environ=environ, stdbuf=chosen.stdbuf)
+    for warning in command.warnings:
+        run.console.warning(warning)
+    run.console.info(f"{' '.join(job.command)} in {job.work_dir}")
+    run.ending = supervise(
+        Launch(
+            command.argv,
+            environ,
+            job.work_dir,
+            log_path=job.log_file,
+            pty=chosen.pty,
+            budget=Budget(chosen.grace),
+            secrets=run.secrets,
+        ),
+        run.signals,
+        run.console,
+    )
+
+
+def command_environment(run: Run, job: Job) -> dict[str, str]:
+    """What the command sees: the container's environment, without strangers' and our own variables, with ours for it.
+
+    Nothing that the user or the platform has set is overwritten. What was added is said, with the reason.
+    """
+    assert run.resolved is not None
+    interface = run.interface
+    add, remove = for_command(run.environ, run.resolved.settings.pass_credentials, run.decrypted)
+    for name, value in job.facts.environ.items():
+        add.setdefault(name, value)
+    variables = direct.environment(
+        job.cluster,
+        run.environ,
+        interface=interface.name if interface and not interface.loopback else "",
+        address=interface.address if interface else "",
+    )
+    add.update({variable.name: variable.value for variable in variables})
+    if job.output_dir:
+        add["BOOTSTRAP_OUTPUT_DIR"] = job.output_dir
+    add["BOOTSTRAP_RUN_DIR"] = job.run_dir
+    for text in direct.advice(job.cluster, run.environ):
+        run.console.warning(text)
+    said = ", ".join(f"{variable.name}={variable.value}" for variable in variables if not _is_ours(variable.name))
+    if said and job.cluster.size > 1:
+        run.console.info(f"set for the command: {said}")
+    run.record.update(set_for_command={variable.name: f"{variable.value} ({variable.why})" for variable in variables})
+    return child_environment(
+        run.environ, job_dir=job.job_dir, remove=[*job.facts.remove, *remove, *_our_settings(run)], add=add
+    )
+
+
+def _our_settings(run: Run) -> list[str]:
+    """A command that is itself a bootstrap must not fetch our code and deliver our outputs once more."""
+    return [variable(name) for name, _, _ in knobs() if variable(name) in run.environ]
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(PREFIX)

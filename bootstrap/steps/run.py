@@ -1,0 +1,112 @@
+"""What is known of one run so far. Each step reads what the earlier ones found, and adds its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..console import Console
+from ..credentials.find import Keyring
+from ..credentials.registry import Secrets
+from ..errors import BootstrapError
+from ..job import Ending, Job
+from ..network.interfaces import Interface
+from ..process.redact import Redactor
+from ..process.signals import Signals
+from ..record import Record
+from ..settings import Resolved
+from ..shipping.outputs import Delivery
+from ..storage.open import Stores
+
+if TYPE_CHECKING:
+    from .conclude import Outcome
+
+
+@dataclass
+class Run:
+    """The state of one run: its inputs, its tools, then the results in the order in which the steps find them."""
+
+    options: Mapping[str, str | Sequence[str] | bool]
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    signals: Signals
+
+    secrets: Secrets = field(default_factory=Secrets)
+    record: Record = field(default_factory=Record)
+    console: Console = field(default_factory=lambda: Console(sys.stderr))
+
+    resolved: Resolved | None = None
+    job: Job | None = None
+    decrypted: Mapping[str, str] = field(default_factory=dict)
+    keyring: Keyring | None = None
+    stores: Stores | None = None
+    interface: Interface | None = None
+    ending: Ending | None = None
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    fetching_code: bool = False
+    failure: BootstrapError | None = None
+    failed_step: str = ""
+    stopped_by: int | None = None
+    outcome: Outcome | None = None
+
+    def __post_init__(self) -> None:
+        redactor = Redactor(self.secrets)
+        self.console.mask = self.record.mask = redactor.mask
+
+    def failed(self, step: str, error: BootstrapError) -> None:
+        """A step failed: tell it on the console, in the record and in the log, which is where most people look."""
+        if self.signals.stop.is_set() and self.ending is None:
+            self.stopped(step)
+            return
+        self.failure, self.failed_step = error, step
+        self.console.error(f"{error} [{error.id}]")
+        show = bool(self.resolved and self.resolved.settings.traceback)
+        trace = "".join(traceback.format_exception(error)) if show or error.code == 100 else ""
+        if show:
+            self.console.error(trace)
+        self.record.update(
+            bootstrap={
+                "id": error.id,
+                "code": error.code,
+                "retry": error.retry,
+                "step": step,
+                "what": error.what,
+                "where": error.where,
+                "why": error.why,
+                "remedy": error.remedy,
+                "facts": error.facts,
+                **({"traceback": trace} if trace else {}),
+            }
+        )
+        # The words of run_train.sh, which people's scripts search logs for.
+        words = "App download error" if self.fetching_code else f"bootstrap: {step} failed"
+        self._append_to_log(f"{words}: {error}\n")
+
+    def stopped(self, step: str) -> None:
+        """A stop was asked for before the command ran."""
+        self.stopped_by, self.failed_step = self.signals.first or signal.SIGTERM, step
+        text = f"stopped in step {step}, before the command was started: {self.signals.why}"
+        self.console.warning(text)
+        self._append_to_log(f"bootstrap: {text}\n")
+
+    def _append_to_log(self, text: str) -> None:
+        if self.job is not None:
+            try:
+                with Path(self.job.log_file).open("ab") as log:
+                    log.write(self.record.mask(text).encode(errors="replace"))
+            except OSError:  # it has been said on the console and in the record
+                pass
+
+    @property
+    def record_files(self) -> list[Path]:
+        """Our own files that are delivered beside the log, under names that say whose they are: run.json, the lines."""
+        if self.job is None:
+            return []
+        stem = Path(self.job.log_file).with_suffix("")
+        return [stem.with_suffix(".jsonl"), stem.with_suffix(".run.json")]

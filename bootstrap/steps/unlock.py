@@ -1,0 +1,59 @@
+"""Step 2, unlock: encrypted variables decrypted, credentials found, every secret registered to be masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..credentials.decrypt import decrypt_environment
+from ..credentials.find import Keyring, find
+from ..credentials.registry import Secrets, register_environment
+from ..errors import BootstrapError
+from ..job import Job, Log
+from ..storage.endpoint import endpoint_from
+from ..storage.open import Stores
+from ..storage.url import parse
+from .run import Run
+
+
+def step(run: Run) -> None:
+    assert run.job is not None and run.resolved is not None
+    chosen, environ = run.resolved.settings, run.environ
+    run.decrypted, run.keyring = open_secrets(environ, run.secrets, run.console)
+    said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
+    asked = {**environ, **run.decrypted, **{name: value for name, value in said.items() if value}}
+    # A function, so that a wrong endpoint is no concern of a job that needs no store.
+    run.stores = Stores(lambda: endpoint_from(asked, addressing=chosen.addressing), run.keyring, run.console)
+    run.console.info(check_keys(run.job, run.keyring, run.console))
+
+
+def open_secrets(environ: Mapping[str, str], secrets: Secrets, log: Log) -> tuple[Mapping[str, str], Keyring]:
+    """The decrypted variables by name, and the keys, which are not read before they are needed.
+
+    Raises :class:`SecretUnreadable` for an encrypted variable that cannot be decrypted.
+    """
+    for warning in register_environment(environ, secrets):
+        log.warning(warning)
+    decrypted = decrypt_environment(environ, secrets, log)
+    return decrypted, find(environ, secrets=secrets, log=log, decrypted=decrypted)
+
+
+def check_keys(job: Job, keyring: Keyring, log: Log) -> str:
+    """Read the keys now if this job needs any, so that their absence is known before hours of training; in words.
+
+    A job that only loses its log without them goes on, with a warning.
+    """
+    places = [job.code, *(item.url for item in job.inputs), *(item.url for item in job.delivered_outputs)]
+    needed = [url for url in places if _remote(url)]
+    if not needed and not _remote(job.log):
+        return "no keys needed: everything is local"
+    try:
+        return f"keys {keyring()!r}".replace("keys Credentials(", "keys ").rstrip(")")
+    except BootstrapError as error:
+        if needed:
+            raise
+        log.warning(f"the log will not be delivered: {error}")
+        return "no keys"
+
+
+def _remote(url: str) -> bool:
+    return bool(url) and parse(url).is_remote
