@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.ci import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.names import resolving
 from tests.lab.sharing import shared
