@@ -1,0 +1,110 @@
+"""What /proc says of our descendants: who they are, and how to end all of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One line of /proc/PID/stat. ``cpu`` is clock ticks used, its own reaped children included."""
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    group: int
+    session: int
+    cpu: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pid})"
+
+
+def become_subreaper() -> bool:
+    """Orphans among our descendants become our children, as they do for PID 1. Whether the kernel agreed."""
+    if os.getpid() == 1:
+        return True
+    try:
+        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):  # a libc that cannot be opened, or has no prctl
+        return False
+
+
+def descendants(leader: int) -> list[Process]:
+    """All living processes that the command ``leader`` left or has: in its session or group, or descended from us.
+
+    Our own helpers (children of ours in our own process group) are not among them. Empty where /proc is absent or
+    belongs to another PID namespace: its numbers would name strangers.
+    """
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return []
+    except OSError:
+        return []
+    everyone = {process.pid: process for process in _everyone()}
+    me, group = os.getpid(), os.getpgrp()
+    family: dict[int, bool] = {me: False}
+
+    def belongs(process: Process) -> bool:
+        """Whether a walk up the parents meets a child of ours that is not a helper."""
+        known = family.get(process.pid)
+        if known is None:
+            family[process.pid] = False  # a loop cannot be, but a scan is no snapshot
+            if process.parent == me:
+                known = process.group != group
+            else:
+                parent = everyone.get(process.parent)
+                known = parent is not None and belongs(parent)
+            family[process.pid] = known
+        return known
+
+    return [
+        process
+        for process in everyone.values()
+        if process.state not in "ZX"
+        and process.pid != me
+        and (leader in (process.session, process.group) or belongs(process))
+    ]
+
+
+def _everyone() -> Iterator[Process]:
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            process = read(int(entry))
+            if process is not None:
+                yield process
+
+
+def read(pid: int) -> Process | None:
+    """One process, or None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")  # the name may hold blanks and brackets
+    fields = rest.split()
+    return Process(
+        pid=pid,
+        name=name,
+        state=fields[0],
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        cpu=sum(map(int, fields[11:15])),
+    )
+
+
+def signal_all(processes: list[Process], number: int) -> None:
+    """Send ``number`` to each; one that has ended meanwhile, or is not ours to signal, is no reason to stop."""
+    for process in processes:
+        try:
+            os.kill(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass

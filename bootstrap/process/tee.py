@@ -1,0 +1,240 @@
+"""The byte pump: what the command writes goes to our stdout and to the log file, as it comes, byte for byte.
+
+Nothing is parsed. One thread reads the command's pipes and writes the files; a second one writes the console, for that
+is the write that may block for ever (a stuck log driver, a terminal stopped with Ctrl-S). A console that accepts
+nothing for ``PATIENCE`` seconds is given up until it moves again: the log file goes on, and the console is told how
+many bytes it missed. Until then the console's pace is the command's, as with tee(1), so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from .redact import Redactor
+
+PIPE_BYTES = 1 << 20
+READ_SMALL = 1 << 16
+READ_LARGE = 1 << 20
+CONSOLE_BYTES = 4 << 20
+PATIENCE = 2.0
+IDLE = 0.1  # seconds without output, after which a redactor may let go
+HURRY = 0.2  # seconds for what is in the pipes when nobody waits for their end any more
+
+
+class Sink(Protocol):
+    """Where bytes go. ``write`` never raises: what was lost is told by ``notes`` in the end."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def notes(self) -> list[str]: ...
+
+
+class Console:
+    """Our stdout, written by a thread of its own."""
+
+    def __init__(self, fd: int = 1, limit: int = CONSOLE_BYTES) -> None:
+        self._fd = fd
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._queue: deque[bytes] = deque()
+        self._queued = 0
+        self._moved = time.monotonic()  # when the console last accepted a byte
+        self._missed = 0  # bytes not shown since it stopped accepting
+        self._lost = 0  # bytes not shown at all
+        self._failed = ""
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="console", daemon=True)
+        self._thread.start()
+
+    def write(self, data: bytes) -> None:
+        with self._changed:
+            while self._queued >= self._limit and not self._stuck():
+                self._changed.wait(PATIENCE / 4)
+            if self._failed or self._queued >= self._limit:
+                self._missed += len(data)
+                self._lost += len(data)
+                return
+            if self._missed:
+                notice = (
+                    b"\n[bootstrap] %d bytes are missing here: the console did not accept them; the log file has them\n"
+                )
+                data = notice % self._missed + data
+                self._missed = 0
+            if not self._queue:
+                self._moved = time.monotonic()
+            self._queue.append(data)
+            self._queued += len(data)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wait for what is queued, as long as the console accepts any of it."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            while self._queue and not self._stuck():
+                self._changed.wait(PATIENCE / 4)
+            if not self._queue:
+                return
+            self._lost += self._queued
+
+    def notes(self) -> list[str]:
+        if not self._lost:
+            return []
+        cause = self._failed or f"it accepted nothing for {PATIENCE:.0f} s"
+        return [f"{self._lost} bytes of output could not be shown on the console ({cause}); the log file has them"]
+
+    def _stuck(self) -> bool:
+        return bool(self._failed) or time.monotonic() - self._moved >= PATIENCE
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    if self._closing:
+                        return
+                    self._changed.wait()
+                data = self._queue[0]
+            try:
+                self._write_all(data)
+            except OSError as error:  # the reader has gone, or the device is broken: nothing more can be shown
+                with self._changed:
+                    self._failed = error.strerror or str(error)
+                    self._lost += self._queued
+                    self._queue.clear()
+                    self._queued = 0
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._queue.popleft()
+                self._queued -= len(data)
+                self._changed.notify_all()
+
+    def _write_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                written = os.write(self._fd, rest)
+            except BlockingIOError:  # somebody who shares our stdout made it non-blocking
+                poller = select.poll()
+                poller.register(self._fd, select.POLLOUT)
+                poller.poll()
+                continue
+            rest = rest[written:]
+            self._moved = time.monotonic()
+
+
+class Pump:
+    """Copies every source to its sinks until all have ended, in a thread of its own.
+
+    ``sources`` are pairs of a read end and the sinks its bytes go to; the pump owns both, and closes them.
+    ``on_end`` is called from the pump's thread when it has written the last byte.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[int, Sequence[Sink]]],
+        redactor: Callable[[], Redactor] | None = None,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._routes = {fd: tuple(sinks) for fd, sinks in sources}
+        self._redactors = {fd: redactor() for fd in self._routes} if redactor is not None else {}
+        self._on_end = on_end
+        self._notes: list[str] = []
+        self._hurry = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self.bytes = 0  # how many the command has written so far
+        self.done = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Do not wait for the end of the sources: take what is there now, and end."""
+        os.eventfd_write(self._hurry, 1)
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def notes(self) -> list[str]:
+        """What could not be delivered where, in words."""
+        sinks = dict.fromkeys(sink for route in self._routes.values() for sink in route)
+        return self._notes + [note for sink in sinks for note in sink.notes()]
+
+    def _run(self) -> None:
+        poller = select.poll()
+        poller.register(self._hurry, select.POLLIN)
+        for fd in self._routes:
+            os.set_blocking(fd, False)
+            poller.register(fd, select.POLLIN)
+        open_fds = set(self._routes)
+        size = dict.fromkeys(open_fds, READ_SMALL)
+        hurry = math.inf
+        while open_fds and time.monotonic() < hurry:
+            held = any(redactor.held for redactor in self._redactors.values())
+            ready = poller.poll(0 if hurry < math.inf else IDLE * 1000 if held else None)
+            if not ready:
+                if hurry < math.inf:
+                    break
+                for fd, redactor in self._redactors.items():
+                    self._deliver(fd, redactor.idle())
+                continue
+            for fd, _ in ready:
+                if fd == self._hurry:
+                    hurry = time.monotonic() + HURRY
+                    poller.unregister(fd)
+                    continue
+                data = self._read(fd, size[fd])
+                if data is None:
+                    continue
+                if not data:
+                    poller.unregister(fd)
+                    open_fds.discard(fd)
+                    continue
+                size[fd] = READ_LARGE if len(data) == size[fd] else READ_SMALL
+                self.bytes += len(data)
+                if self._redactors:
+                    data = self._redactors[fd].feed(data)
+                self._deliver(fd, data)
+        for fd, redactor in self._redactors.items():
+            self._deliver(fd, redactor.flush())
+        for sink in dict.fromkeys(sink for route in self._routes.values() for sink in route):
+            sink.close()
+        for fd in (*self._routes, self._hurry):
+            os.close(fd)
+        self.done = True
+        self._on_end()
+
+    def _read(self, fd: int, size: int) -> bytes | None:
+        """Bytes; b"" at the end; None when there is nothing yet."""
+        try:
+            return os.read(fd, size)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            # EIO is how a terminal says that nobody has it open any more
+            if not os.isatty(fd):
+                self._notes.append(f"reading the command's output failed: {error.strerror}")
+            return b""
+
+    def _deliver(self, fd: int, data: bytes) -> None:
+        if data:
+            for sink in self._routes[fd]:
+                sink.write(data)
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe for the command's output, as large as we may have it: bursts then do not wait for us."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(write, getattr(fcntl, "F_SETPIPE_SZ", 1031), PIPE_BYTES)
+    except OSError:  # EPERM: this user's pipes have reached the system's limit; 64 KiB works as well
+        pass
+    return read, write
