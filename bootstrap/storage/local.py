@@ -8,7 +8,7 @@ import stat
 import threading
 import uuid
 
-from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable
+from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable, SourceChanging
 
 PARTIAL = ".bootstrap-"
 """How the names of files begin that are not complete yet; they stand beside the name they will get."""
@@ -110,6 +110,36 @@ class Staging:
             for name in self._partial:
                 _remove(name)
             self._partial.clear()
+
+
+class Window:
+    """So many bytes of a file from ``start`` on, to be read like a file: never more, however the file grows.
+
+    Raises :class:`SourceChanging` if there are fewer by now.
+    """
+
+    def __init__(self, file: int, start: int, size: int) -> None:
+        self._file, self._start, self._size = file, start, size
+        self._at = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._size - self._at
+        wanted = left if size < 0 else min(size, left)
+        piece = os.pread(self._file, wanted, self._start + self._at)
+        if wanted and not piece:
+            raise SourceChanging("a file became shorter while it was read")
+        self._at += len(piece)
+        return piece
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
 
 def executable_if_script(file: int) -> None:

@@ -6,8 +6,10 @@ trailers, signature version 4 with the region that the endpoint's host names, no
 
 from __future__ import annotations
 
+import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -36,7 +38,7 @@ from bootstrap.errors import (
 )
 from bootstrap.job import Credentials, CredentialsProvider, Endpoint
 from bootstrap.storage.endpoint import host_of, style_of
-from bootstrap.storage.local import explain
+from bootstrap.storage.local import Window, explain
 from bootstrap.storage.refusals import cause_of, is_expiry
 from bootstrap.storage.store import Entry
 
@@ -114,9 +116,8 @@ class ObsStore:
             )
             return Entry(key, len(content), answer["ETag"].strip('"'))
         try:
-            with open(content, "rb") as file:
-                size = file.seek(0, 2)
-                file.seek(0)
+            with open(content, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
                 if size > _SINGLE_PUT:
                     config = TransferConfig(multipart_threshold=_SINGLE_PUT, multipart_chunksize=16 << 20)
                     self._ask(
@@ -125,8 +126,9 @@ class ObsStore:
                         lambda: self._client.upload_file(str(content), self.bucket, key, Config=config),
                     )
                     return Entry(key, size)
+                body: Any = Window(file.fileno(), 0, size)
                 answer = self._ask(
-                    "cannot write", key, lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=file)
+                    "cannot write", key, lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
                 )
         except OSError as error:
             raise explain(error, content, "cannot read what is to be delivered") from error
@@ -177,7 +179,9 @@ class ObsStore:
         core = botocore.session.Session()
         core.set_config_variable("profile", None)  # an AWS_PROFILE of the image is none of our business
         core.get_component("credential_provider").insert_before("env", _Source(self._credentials, self._provider))
-        return boto3.session.Session(botocore_session=core).client(
+        if not self.endpoint.verify:  # said once by who opened us; urllib3 would say it at every connection
+            warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
+        client = boto3.session.Session(botocore_session=core).client(
             "s3",
             endpoint_url=self.endpoint.url,
             region_name=self.endpoint.region or "us-east-1",  # version 4 signs some region; unnamed ones accept any
@@ -194,6 +198,8 @@ class ObsStore:
                 max_pool_connections=_CONNECTIONS,
             ),
         )
+        client.meta.events.register("before-call.s3", _never_redirected)
+        return client
 
     def _ask(self, what: str, key: str, request: Callable[[], T]) -> T:
         """Make one request. Newer credentials, where there are some, get one chance; then the error gets words."""
@@ -227,8 +233,10 @@ class ObsStore:
     def refusal(self, error: BaseException, what: str, key: str) -> BootstrapError:
         """An exception of boto3 and what is below it, as one of ours."""
         where = f"obs://{self.bucket}/{key}"
-        if isinstance(error, BootstrapError):
-            return error
+        below = getattr(error, "kwargs", {}).get("error")  # botocore wraps what happens in a body that it reads
+        for each in (error, below):
+            if isinstance(each, BootstrapError):
+                return each
         if isinstance(error, boto3.exceptions.S3UploadFailedError) and error.__context__ is not None:
             error = error.__context__
         if isinstance(error, botocore.exceptions.ClientError):
@@ -327,6 +335,15 @@ class _Source(botocore.credentials.CredentialProvider):
             advisory_timeout=int(min(900, lifetime / 2)),
             mandatory_timeout=int(min(60, lifetime / 4)),
         )
+
+
+def _never_redirected(context: dict[str, Any], **_: object) -> None:
+    """Tell botocore that it has followed a redirect already, so that it follows none.
+
+    It would ask ``HeadBucket`` for the region, whose own refusal it would follow the same way, without end; and an
+    endpoint that was configured is not to be left for another. The refusal itself says what to set.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _metadata(credentials: Credentials) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """The one engine behind code, inputs, outputs, logs and ``bootstrap copy``.
 
-    fetch(stores, source, target_dir, *, direct=False, unpack=True, stop, log) -> Report
-    deliver(stores, source, target, *, stop, deadline=None, log) -> Report
+    stores = Stores(endpoint_from(environ), provider, log)          # storage.open, storage.endpoint
+    fetch(stores, parse(url), target_dir, direct=False, unpack=True, stop=stop, log=log) -> Report
+    deliver(stores, source, parse(url), stop=stop, deadline=None, log=log) -> Report
 
 :func:`fetch` brings a tree, an object or an archive into a local directory: all of it, verified, or an error.
 :func:`deliver` takes a local file or tree to a store: as much of it as can be, and says what could not.
-Both raise the classes of ``bootstrap.errors``; a fetch that was asked to stop raises :class:`TransferStopped`.
+Both raise the classes of ``bootstrap.errors``; a fetch that was asked to stop raises :class:`TransferStopped`,
+which is none of them.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from bootstrap.errors import (
     EndpointWrong,
     NameUnresolved,
     PathUnusable,
+    SourceChanging,
     StoreUnavailable,
 )
 from bootstrap.job import StopRequest
@@ -114,6 +115,8 @@ def _send(store: Store, item: _Item, progress: Progress, stop: StopRequest) -> s
             return "vanished while it was sent"
         except OSError as error:
             raise explain(error, item.path, "cannot read what is to be delivered") from error
+        except SourceChanging:
+            continue
         except StoreUnavailable:
             if attempt == _ATTEMPTS:
                 raise
