@@ -19,8 +19,10 @@ from .errors import BootstrapError, UsageError
 COMMANDS = {
     "run": "boot a training job: fetch the code, run the command, deliver logs and outputs",
     "copy": "copy files and directories between this machine and object stores",
+    "downloader": "copy with the flags of modelarts-downloader.py",
     "env": "show what the platform's environment says of this job",
     "ip": "print this node's address on the interface of the cluster (ib0, ...)",
+    "secrets": "make a key, and encrypt variables with it for a job",
 }
 
 

@@ -1,0 +1,143 @@
+"""``bootstrap downloader``: what ``modelarts-downloader.py`` has always been asked to do, with its flags.
+
+One of source and destination is remote (``obs://`` or ``s3://``), the other local. A directory keeps its last name
+below the destination (``-r -s obs://bucket/a/code/ -d ./`` makes ``./code/``) unless ``--skip-creating-dir``. What is
+there already is replaced. Anything that goes wrong gives exit status 255, which callers of the old script check for.
+
+Known from public copies of an early version and from logs of later ones; its mistakes are not kept: it said
+"success" before it began, skipped uploads whose key existed, and left out files that vanished without failing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..console import Console
+from ..credentials.decrypt import decrypt_environment
+from ..credentials.find import find
+from ..credentials.registry import Secrets, register_environment
+from ..errors import BootstrapError, NothingThere, OutputsUndelivered, UsageError
+from ..job import Log, StopRequest
+from ..process.signals import Signals
+from ..storage.endpoint import endpoint_from
+from ..storage.open import Stores
+from ..storage.transfer import TransferStopped, deliver, fetch
+from ..storage.url import Location, parse
+
+FAILED = 255
+TRACE_SUFFIX = ".upst"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-s", "--src", required=True, metavar="URL|PATH", help="what to copy")
+    parser.add_argument("-d", "--dst", required=True, metavar="PATH|URL", help="the directory to copy it into")
+    parser.add_argument("-r", "--recursive", action="store_true", help="the source is a directory")
+    parser.add_argument("--skip-creating-dir", action="store_true", help="its content, without its own name")
+    parser.add_argument(
+        "-t", "--trace", action="store_true", help=f"tell of an upload in <file>{TRACE_SUFFIX}: uploading, uploaded"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="accepted: what moves is always told")
+    parser.add_argument("--type", default="common", help="accepted, and makes no difference")
+
+
+def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    console = Console(sys.stderr)
+    with Signals() as signals:
+        try:
+            _copy(arguments, environ, signals.stop, console)
+        except BootstrapError as error:
+            console.error(f"{error} [{error.id}]")
+            return FAILED
+        except TransferStopped:
+            return 128 + (signals.first or 0)
+    return 0
+
+
+def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], stop: StopRequest, log: Log) -> None:
+    source, target = parse(arguments.src), parse(arguments.dst)
+    if source.is_remote == target.is_remote:
+        raise UsageError(
+            "one of source and destination must be remote and the other local",
+            where=f"--src {source}, --dst {target}",
+            remedy="write the remote one as obs://bucket/path or s3://bucket/path",
+        )
+    secrets = Secrets()
+    register_environment(environ, secrets)
+    decrypted = decrypt_environment(environ, secrets, log)
+    keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
+    stores = Stores(lambda: endpoint_from({**environ, **decrypted}), keys, log)
+    if source.is_remote:
+        _download(arguments, stores, source, target, stop, log)
+        log.info(f"download '{source}' -> '{target}' success")
+    else:
+        _upload(arguments, stores, source.local, target, stop, log)
+        log.info(f"Upload '{source}' -> '{target}' success")
+
+
+def _download(
+    arguments: argparse.Namespace, stores: Stores, source: Location, target: Location, stop: StopRequest, log: Log
+) -> None:
+    if arguments.recursive:
+        source = source.as_directory()
+    elif source.is_directory:
+        raise UsageError("the source is a directory", where=str(source), remedy="add -r")
+    direct = arguments.skip_creating_dir
+    fetch(stores, source, target.local, direct=direct, unpack=False, stop=stop, log=log)
+
+
+def _upload(
+    arguments: argparse.Namespace, stores: Stores, source: Path, target: Location, stop: StopRequest, log: Log
+) -> None:
+    if not source.exists():
+        raise NothingThere("there is nothing to upload", where=os.path.abspath(source))
+    target = target.as_directory()
+    if source.is_dir() and not arguments.skip_creating_dir:
+        target = target.child(os.path.basename(os.path.abspath(source)) + "/")
+    trace = Trace(source, arguments.trace)
+    report = deliver(stores, source, target, stop=stop, log=log)
+    if not report.complete:
+        if stop.is_set():
+            raise TransferStopped
+        name, reason = report.failed[0]
+        more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
+        raise OutputsUndelivered(
+            "not everything was uploaded", where=f"{name}{more}", why=reason, remedy="run the same upload again"
+        )
+    trace.uploaded()
+
+
+class Trace:
+    """The files by which others see an upload go on: ``uploading`` beside the source, then ``uploaded`` at each file.
+
+    Those of an earlier upload are removed first, so that they are neither believed nor uploaded themselves.
+    """
+
+    def __init__(self, source: Path, wanted: bool) -> None:
+        self._source = Path(os.path.abspath(source))
+        self._wanted = wanted
+        if wanted:
+            for file in list(_files(self._source)):
+                if file.name.endswith(TRACE_SUFFIX):
+                    file.unlink()
+            self._write(self._source, "uploading")
+
+    def uploaded(self) -> None:
+        if self._wanted:
+            for file in list(_files(self._source)):
+                self._write(file, "uploaded")
+            self._write(self._source, "uploaded")
+
+    def _write(self, path: Path, state: str) -> None:
+        path.with_name(path.name + TRACE_SUFFIX).write_text(state)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """The file itself, or every file below the directory."""
+    if root.is_dir():
+        yield from (path for path in sorted(root.rglob("*")) if path.is_file())
+    else:
+        yield root

@@ -1,0 +1,55 @@
+#!/bin/sh
+# The boot script that ModelArts images have always had, over `bootstrap run`:
+#
+#   run_train.sh COMMAND [ARG...]
+#   run_train.sh CODE_URL LAST_DIR/BOOT.py LOG_FILE [--NAME=VALUE...]      the form of the Ascend images
+#
+# The second is meant when the first argument is a URL and the second a .py file. A URL is obs://..., s3://... or the
+# console's /bucket/path/ with its slash at the end: none of them can be a program, so no command is mistaken for it.
+# What is not said here comes from BOOTSTRAP_ variables, then from the platform's own: `bootstrap run --help`.
+
+home=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) && cd "$home" || exit 127
+if [ $# = 0 ]; then
+    echo "run_train.sh: no command given. What to do: write it behind the script, as in: run_train.sh python code/train.py" >&2
+    exit 101
+fi
+if [ ! -f run_bootstrap.sh ]; then
+    echo "run_train.sh: $home/run_bootstrap.sh is missing. What to do: copy all scripts of one release together" >&2
+    exit 127
+fi
+
+# On ModelArts v2 the platform puts the code elsewhere, and says where.
+job_dir=${BOOTSTRAP_JOB_DIR:-${MA_JOB_DIR:-$home/user-job-dir}}
+code=
+case $1 in
+    [oO][bB][sS]://* | [sS]3://*) code=$1 ;;
+    /*/) code=obs:/$1 ;;
+esac
+case ${2:-} in
+    [!-]*.py) ;;
+    *) code= ;;
+esac
+
+if [ -n "$code" ]; then
+    case $2 in
+        "$job_dir"/*) boot=$2 ;;
+        *) boot=${2#/} ;; # seen in use: /code/train.py, meant below the job dir
+    esac
+    shift 2
+    log_file=
+    case ${1:-} in
+        '' | -*) ;;
+        *) log_file=$1 && shift ;;
+    esac
+    python=python
+    command -v python >/dev/null || python=python3
+    # The slash says that the code is a directory, whose last name the boot file's path begins with.
+    set -- --code "${code%/}/" ${log_file:+--log-file "$log_file"} -- "$python" "$boot" "$@"
+else
+    set -- -- "$@"
+fi
+
+# exec: no shell stays between the platform's signals and the bootstrap. 127 is what this script has always answered
+# when the code could not be fetched.
+exec /bin/sh "$home/run_bootstrap.sh" run --banner --job-dir "$job_dir" \
+    --code-failure-exit "${BOOTSTRAP_CODE_FAILURE_EXIT:-127}" "$@"
