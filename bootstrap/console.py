@@ -13,6 +13,8 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO
 
+_EARLY = 1000  # messages kept for a file that is not there yet, and may never be
+
 Event = MutableMapping[str, Any]
 
 _COLOURS = {"step": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "dim": "\x1b[2m", "off": "\x1b[0m"}
@@ -108,7 +110,8 @@ class Console:
 
     def _write_line(self, text: str) -> None:
         if self._lines is None:
-            self._early.append(text)
+            if len(self._early) < _EARLY:
+                self._early.append(text)
             return
         try:
             self._lines.write(text)
@@ -126,3 +129,12 @@ class Console:
             f"{paint['step']}{step:<10}{paint['off']} {paint.get(level, '')}{mark}{self.mask(text)}{paint['off']}"
             + (f" {paint['dim']}{self.mask(facts)}{paint['off']}" if facts else "")
         ).rstrip()
+
+
+class Silence:
+    """A :class:`bootstrap.job.Log` for work that is not worth a word unless it fails."""
+
+    def debug(self, event: str, **facts: object) -> None: ...
+    def info(self, event: str, **facts: object) -> None: ...
+    def warning(self, event: str, **facts: object) -> None: ...
+    def error(self, event: str, **facts: object) -> None: ...

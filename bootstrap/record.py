@@ -3,7 +3,7 @@
 The file is replaced by rename, so that whoever reads it sees a whole document: the platform's agent, a colleague, or
 the next attempt in the same container. The user's result and ours are two fields that never mix::
 
-    {"schema": 1, "attempt": 1, "phase": "launch", "steps": [{"name": "identify", "seconds": 0.01, "result": "ok"}, ...],
+    {"schema": 1, "attempt": 1, "phase": "launch", "steps": [{"name": "identify", "seconds": 0.01, ...}, ...],
      "user": {"status": 0, ...} | null, "bootstrap": {"id": ..., "code": ...} | null, "exit_code": 0, ...}
 
 Times are UTC in ISO 8601, durations in seconds.
@@ -74,11 +74,12 @@ class Record:
         step.update(result=result, ended=utc(time.time()), seconds=round(time.time() - began, 3), **facts)
         self._save()
 
-    def conclude(self, exit_code: int, reason: str) -> None:
+    def conclude(self, exit_code: int, reason_id: str, reason: str) -> None:
         now = time.time()
         self.update(
             phase="ended",
             exit_code=exit_code,
+            reason_id=reason_id,
             reason=reason,
             ended=utc(now),
             seconds=round(now - self._began, 3),

@@ -153,7 +153,9 @@ class Settings:
         "from a stop request to our own end, deliveries included; the platform's, if known",
     )
     pty: bool = _knob(_RUN, False, flag, "", "give the command a terminal of its own (line-buffers any program)")
-    stdbuf: bool = _knob(_RUN, True, flag, "", "line-buffer programs that are not Python through stdbuf, if there")
+    line_buffered: bool = _knob(
+        _RUN, True, flag, "", "programs that are not Python write line by line (stdbuf, where the image has it)"
+    )
 
     pass_credentials: str = _knob(
         _RUN, "yes", _text, "WHICH", "keys the command receives: yes (all), no, or names divided by commas"

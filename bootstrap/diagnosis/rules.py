@@ -38,7 +38,9 @@ class Reason:
 
     def __str__(self) -> str:
         return ". ".join(
-            part for part in (self.text, f"Seen: {self.evidence}" if self.evidence else "", self.remedy) if part
+            part
+            for part in (self.text, f"Seen: {self.evidence.rstrip('.')}" if self.evidence else "", self.remedy)
+            if part
         )
 
 

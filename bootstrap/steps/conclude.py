@@ -7,28 +7,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import diagnosis
-from ..errors import OutputsUndelivered
+from ..console import Silence
+from ..errors import BootstrapError, OutputsUndelivered
+from ..shipping.logs import deliver_files
+from ..storage.url import parse
 from .run import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of the run: our exit code, the id of its cause, and one paragraph for the person who reads it."""
+    """The end of the run: our exit code, the id of its cause, and the reason for the person who reads it.
+
+    ``words`` is what the console says at the end, where the whole reason has been said already.
+    """
 
     exit_code: int
     id: str
     reason: str
+    words: str = ""
 
-    @property
-    def good(self) -> bool:
-        return self.exit_code == 0
+    def __post_init__(self) -> None:
+        if not self.words:
+            object.__setattr__(self, "words", self.reason)
 
 
 def step(run: Run) -> int:
-    outcome = run.outcome or decide(run)
-    say = run.console.info if outcome.good else run.console.error
-    say(f"{outcome.reason} [{outcome.id}, exit {outcome.exit_code}]")
+    run.console.step = "conclude"
+    run.record.begin("conclude")
+    outcome = decide(run)
+    run.record.end("ok")
+    run.record.conclude(outcome.exit_code, outcome.id, outcome.reason)
+    say = run.console.info if outcome.exit_code == 0 else run.console.error
+    say(f"{outcome.words} [{outcome.id}, exit {outcome.exit_code}]")
+    _deliver_record(run)
     return outcome.exit_code
+
+
+def _deliver_record(run: Run) -> None:
+    """The record goes last, so that whoever finds it knows that all the rest has been tried."""
+    if run.job is None or run.stores is None or not run.job.log:
+        return
+    target = parse(run.job.log)
+    lines, record = run.record_files
+    try:
+        deliver_files(run.stores, target, [lines], stop=run.time_is_up, log=Silence())
+        run.stores.open(target).write(target.child(record.name).path, run.record.text().encode())
+    except BootstrapError as error:
+        run.console.warning(f"the run record was not delivered and stays in {run.job.run_dir}: {error}")
 
 
 def decide(run: Run) -> Outcome:

@@ -120,7 +120,7 @@ def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -
     if not command:
         raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
     job_dir = os.path.abspath(chosen.job_dir or ".")
-    work_dir = os.path.join(job_dir, chosen.work_dir)
+    work_dir = os.path.normpath(os.path.join(job_dir, chosen.work_dir))
     output_dir, outputs = _outputs(facts, chosen, source, work_dir)
     log_file = os.path.abspath(chosen.log_file or f"/tmp/bootstrap-task-{facts.cluster.node_rank}.log")
     job = Job(

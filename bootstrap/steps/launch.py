@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from ..credentials.handover import for_command
-from ..job import Job
+from ..job import Ending, Job
 from ..launchers import direct
 from ..process.budget import Budget
 from ..process.command import resolve
 from ..process.environment import child_environment
 from ..process.supervisor import Launch, supervise
+from ..record import utc
 from ..settings import PREFIX, knobs, variable
 from .run import Run
 
@@ -17,7 +20,9 @@ def step(run: Run) -> None:
     assert run.job is not None and run.resolved is not None
     job, chosen = run.job, run.resolved.settings
     environ = command_environment(run, job)
-    command = resolve(job.command, cwd=job.work_dir, environ=environ, stdbuf=chosen.stdbuf)
+    command = resolve(
+        job.command, cwd=job.work_dir, environ=environ, job_dir=job.job_dir, line_buffered=chosen.line_buffered
+    )
     for warning in command.warnings:
         run.console.warning(warning)
     run.console.info(f"{' '.join(job.command)} in {job.work_dir}")
@@ -34,6 +39,25 @@ def step(run: Run) -> None:
         run.signals,
         run.console,
     )
+    run.record.update(user=_told(run.ending))
+    for note in run.ending.notes:
+        run.console.warning(note)
+
+
+def _told(ending: Ending) -> dict[str, object]:
+    """How the command ended, for the record."""
+    return {
+        "status": ending.status,
+        "signal": ending.signal,
+        "exit_code": ending.exit_code,
+        "asked_by": ending.asked_by.value,
+        "out_of_memory": asdict(ending.out_of_memory) if ending.out_of_memory else None,
+        "started": utc(ending.started),
+        "ended": utc(ending.ended),
+        "seconds": round(ending.ended - ending.started, 3),
+        "attempts": ending.attempts,
+        "notes": list(ending.notes),
+    }
 
 
 def command_environment(run: Run, job: Job) -> dict[str, str]:

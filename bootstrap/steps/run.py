@@ -16,6 +16,8 @@ from ..credentials.registry import Secrets
 from ..errors import BootstrapError
 from ..job import Ending, Job
 from ..network.interfaces import Interface
+from ..process.budget import Budget
+from ..process.deadline import TimeIsUp
 from ..process.redact import Redactor
 from ..process.signals import Signals
 from ..record import Record
@@ -58,6 +60,12 @@ class Run:
     def __post_init__(self) -> None:
         redactor = Redactor(self.secrets)
         self.console.mask = self.record.mask = redactor.mask
+
+    @property
+    def time_is_up(self) -> TimeIsUp:
+        """The :class:`bootstrap.job.StopRequest` for everything that happens after the command."""
+        grace = self.resolved.settings.grace if self.resolved else Budget().grace
+        return TimeIsUp(self.signals, Budget(grace))
 
     def failed(self, step: str, error: BootstrapError) -> None:
         """A step failed: tell it on the console, in the record and in the log, which is where most people look."""

@@ -1,0 +1,75 @@
+"""What we say: readable on stderr, JSON lines in a file, secrets in neither."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from bootstrap.console import Console
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_message_is_a_line_for_people_and_a_line_of_json(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    console.step = "fetch"
+    console.open_lines(tmp_path / "x.jsonl")
+    console.info("12 files", seconds=0.5)
+    assert stream.getvalue().rstrip().endswith("bootstrap fetch      12 files seconds=0.5")
+    (line,) = lines(tmp_path / "x.jsonl")
+    assert (line["event"], line["step"], line["seconds"], line["level"]) == ("12 files", "fetch", 0.5, "info")
+    assert "timestamp" in line
+
+
+def test_what_was_said_before_there_was_a_file_is_in_it_too(tmp_path: Path) -> None:
+    console = Console(io.StringIO())
+    console.warning("early")
+    console.open_lines(tmp_path / "x.jsonl")
+    console.info("late")
+    assert [line["event"] for line in lines(tmp_path / "x.jsonl")] == ["early", "late"]
+
+
+def test_quiet_keeps_warnings_and_the_file_keeps_everything(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    console = Console(stream, quiet=True)
+    console.open_lines(tmp_path / "x.jsonl")
+    console.info("chatter")
+    console.warning("careful")
+    console.error("broken")
+    assert "chatter" not in stream.getvalue()
+    assert "warning: careful" in stream.getvalue() and "error: broken" in stream.getvalue()
+    assert len(lines(tmp_path / "x.jsonl")) == 3
+
+
+def test_secrets_are_masked_in_words_and_facts_of_any_type(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    console.mask = lambda text: text.replace("hunter22", "***")
+    console.open_lines(tmp_path / "x.jsonl")
+    console.info("the key hunter22", url="s3://hunter22@b", path=Path("/hunter22"), many=("hunter22",))
+    assert "hunter22" not in stream.getvalue()
+    assert "hunter22" not in (tmp_path / "x.jsonl").read_text()
+
+
+def test_a_reader_who_left_stops_nothing(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    stream.close()
+
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    console = Console(Closed())
+    console.open_lines(tmp_path / "x.jsonl")
+    console.error("said to nobody")
+    assert lines(tmp_path / "x.jsonl")[0]["event"] == "said to nobody"
+
+
+def test_colours_only_on_a_terminal() -> None:
+    stream = io.StringIO()
+    Console(stream).warning("plain")
+    assert "\x1b" not in stream.getvalue()

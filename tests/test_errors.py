@@ -1,0 +1,43 @@
+"""The catalogue of causes: codes and ids are promises to schedulers."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import BootstrapError, BucketMissing, StoreUnavailable, catalogue
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_every_cause_has_its_own_code_and_id() -> None:
+    kinds = catalogue()
+    assert len({kind.code for kind in kinds}) == len(kinds) == len({kind.id for kind in kinds})
+    assert all(kind.meaning and kind.remedy_hint for kind in kinds)
+
+
+def test_codes_stay_clear_of_what_already_means_something() -> None:
+    taken = {0, 1, 2, *range(64, 79), 80, 93, 125, 247, 255}
+    taken |= {128 + number for number in signal.valid_signals()}
+    codes = {kind.code for kind in catalogue()}
+    assert not codes & taken
+    assert {code for code in codes if not (100 <= code < 120 or 200 <= code < 220)} == {126, 127}
+
+
+def test_the_hundreds_tell_whether_to_retry() -> None:
+    assert not BucketMissing("x").retry
+    assert StoreUnavailable("x").retry
+
+
+def test_the_words_say_what_where_why_and_what_to_do() -> None:
+    error = BucketMissing("cannot list", where="obs://b/", why="NoSuchBucket", remedy="create it")
+    assert str(error) == "cannot list (obs://b/): NoSuchBucket. What to do: create it."
+    assert BucketMissing.remedy_hint in str(BucketMissing("cannot list"))
+
+
+@pytest.mark.parametrize("kind", catalogue(), ids=lambda kind: kind.id)
+def test_the_readme_lists_it(kind: type[BootstrapError]) -> None:
+    verdict = "yes" if kind.code >= 200 else "no"
+    assert f"| {kind.code} | `{kind.id}` | {verdict} | {kind.meaning} |" in README.read_text()
