@@ -73,13 +73,7 @@ def _with_platform_tools(
     if not ciphers:
         return {}
     if key_file := environ.get(DLS_KEY_FILE):
-        return {
-            variable.removeprefix(DLS_CIPHER): _plain(variable, output.removesuffix(b"\n"), secrets, log)
-            for variable, cipher in ciphers.items()
-            for output in [
-                _call([_tool("dls-decryptor", environ, [variable]), key_file, cipher], b"", environ, [variable], limit)
-            ]
-        }
+        return _with_decryptor(key_file, ciphers, environ, secrets, log, limit)
     if all(environ.get(name) for name in DLS_KEY_SERVICE):
         return _with_key_client(ciphers, environ, secrets, log, limit)
     log.warning(
@@ -87,6 +81,18 @@ def _with_platform_tools(
         missing=f"{DLS_KEY_FILE}, or {' and '.join(DLS_KEY_SERVICE)}",
     )
     return {}
+
+
+def _with_decryptor(
+    key_file: str, ciphers: Mapping[str, str], environ: Mapping[str, str], secrets: Secrets, log: Log, limit: float
+) -> dict[str, str]:
+    # The key file is not looked at here: the tool is setuid and may read what we may not.
+    found = {}
+    for variable, cipher in ciphers.items():
+        where = [f"{variable}, with {DLS_KEY_FILE}={key_file}"]
+        output = _call([_tool("dls-decryptor", environ, where), key_file, cipher], b"", environ, where, limit)
+        found[variable.removeprefix(DLS_CIPHER)] = _plain(variable, output.removesuffix(b"\n"), secrets, log)
+    return found
 
 
 def _with_key_client(

@@ -40,7 +40,7 @@ def loose_permissions(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hardening:
-    """What :func:`harden` did. ``core``: the (soft, hard) limit as it was, in bytes; ``notes``: what could not be done."""
+    """What :func:`harden` did. ``core``: the limit as it was (soft, hard; bytes); ``notes``: what could not be done."""
 
     core: tuple[int, int]
     dumpable_off: bool
@@ -68,8 +68,8 @@ def harden() -> Hardening:
     allows it: then neither a debugger nor ``/proc/<our pid>/environ`` and ``mem`` are open to other processes of the
     same user, the command included. The price: as a user other than root, files of ``/proc/self`` that only their
     owner may open (``environ``, ``io``, writing ``oom_score_adj``) are closed to us too; ``fd``, ``status``, ``stat``,
-    ``cgroup``, ``mountinfo`` and all entries of our children stay open. So whatever must be written there
-    is written before.
+    ``cgroup`` and ``mountinfo`` stay open, and so do all entries of our children, if only some milliseconds after
+    ``Popen`` has returned. What must be written to our own entries is written before.
     """
     core = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, core[1]))
@@ -95,4 +95,4 @@ def _set_dumpable(on: bool) -> str:
 def _prctl(option: int, value: int) -> int:
     import ctypes  # a few milliseconds that a job without keys need not pay
 
-    return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0))
+    return int(ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))))

@@ -9,6 +9,7 @@ hence it is only asked when an option says so, and briefly.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from urllib.parse import urlsplit
@@ -61,8 +62,9 @@ def _ask(host: str, port: int, method: str, path: str, headers: dict[str, str], 
     import http.client
 
     connection = http.client.HTTPConnection(host, port, timeout=max(until - time.monotonic(), 0.001))
+    connection.connect()
     # A socket's limit is for each read: a server that sends a byte a second would hold us for ever without this.
-    alarm = threading.Timer(max(until - time.monotonic(), 0), _cut, [connection])
+    alarm = threading.Timer(max(until - time.monotonic(), 0), _cut, [connection.sock])
     alarm.daemon = True
     alarm.start()
     try:
@@ -77,15 +79,11 @@ def _ask(host: str, port: int, method: str, path: str, headers: dict[str, str], 
         connection.close()
 
 
-def _cut(connection: object) -> None:
-    import socket
-
-    sock = getattr(connection, "sock", None)
-    if sock is not None:
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it has just ended by itself
-            pass
+def _cut(connected: socket.socket) -> None:
+    try:
+        connected.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it has just ended by itself
+        pass
 
 
 def _unreadable(url: str, why: str) -> SecretUnreadable:

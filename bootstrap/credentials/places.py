@@ -111,7 +111,15 @@ def secrets_directory(directory: str, files: SecretFiles) -> Place:
     """Files named like the variables, in capitals or not: Docker's secrets, or a mounted Kubernetes Secret."""
 
     def values() -> dict[str, str]:
-        where = real_directory(directory)
+        while True:
+            where = real_directory(directory)
+            try:
+                return values_in(where)
+            except SecretUnreadable:
+                if real_directory(directory) == where:
+                    raise  # else it was renewed while we read, and the old files are gone
+
+    def values_in(where: str) -> dict[str, str]:
         try:
             present = {entry.name for entry in Path(where).iterdir()}
         except FileNotFoundError:
