@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.ci import pytest_runtest_makereport as pytest_runtest_makereport
+from tests.lab.containers import Engine, engine
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.names import resolving
 from tests.lab.sharing import shared
@@ -87,3 +88,10 @@ def faulty(seaweedfs: Store) -> Iterator[FaultyProxy]:
     """SeaweedFS behind a network that fails when the test says so."""
     with FaultyProxy(seaweedfs.endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def containers() -> Engine:
+    """podman with runc, its own configuration and storage, and Debian as the base image."""
+    with lab_or_skip():
+        return engine()

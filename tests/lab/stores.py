@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import time
 import urllib.error
@@ -206,9 +207,28 @@ def running_rclone(directory: Path) -> Iterator[Store]:
         yield store
 
 
+@contextlib.contextmanager
+def running_moto(directory: Path) -> Iterator[Store]:
+    """moto's server: a fake that lists any key whatever, for the hostile names that real stores refuse to keep."""
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def command() -> tuple[list[str], Store]:
+        (port,) = free_ports(1)
+        argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        return argv, Store("moto", f"http://127.0.0.1:{port}", region="us-east-1")
+
+    def ready(store: Store) -> bool:
+        return answers(store.endpoint)
+
+    environ = {"HOME": str(directory), "PATH": os.defpath}
+    with _running(command, ready, environ, directory, directory / "moto.log") as store:
+        yield store
+
+
 SERVERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Store]]] = {
     "seaweedfs": running_seaweedfs,
     "rclone": running_rclone,
+    "moto": running_moto,
 }
 
 
