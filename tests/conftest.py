@@ -12,6 +12,7 @@ from tests.lab.ci import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.lab.containers import Engine, engine
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.names import resolving
+from tests.lab.netns import Host, running_hosts
 from tests.lab.sharing import shared
 from tests.lab.stores import Bucket, LabUnavailable, Store
 from tests.lab.strict_proxy import DOMAIN, Obs
@@ -95,3 +96,10 @@ def containers() -> Engine:
     """podman with runc, its own configuration and storage, and Debian as the base image."""
     with lab_or_skip():
         return engine()
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Host]]:
+    """Four machines, node-1 to node-4, with eth0 and ib0 each. Put back what you change."""
+    with lab_or_skip(), running_hosts(4, tmp_path_factory.mktemp("hosts")) as four:
+        yield four

@@ -1,116 +1,111 @@
-"""Machines for tests: network namespaces with ``eth0`` and ``ib0`` each, on two switches, with names. Needs root.
+"""Several hosts on one machine: network namespaces, each with eth0, an InfiniBand-like ib0, a hostname and hosts file.
 
-Node ``i`` (from 0) has 10.77.0.(i+1) on eth0 and 10.88.0.(i+1) on ib0, and is called ``node-i``; ``node-i-ib`` is its
-name on ib0. Nothing leaves the laboratory: its switches are in a namespace of their own.
+Names and devices are unique to the process, so that workers do not meet; the addresses may be the same, since nothing
+leads from one lab to another. A host's processes are killed and its namespace removed when the block ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pytest
-
+from tests.lab.names import SCRIPT
 from tests.lab.stores import LabUnavailable
 
-NETWORKS = {"eth0": "10.77.0", "ib0": "10.88.0"}
+# A sysfs shows the network of the namespace that mounts it; the cgroups must stay where they are below it.
+ENTER = f"""
+hostname "$1" && mount -t sysfs lab "$2" && mount --rbind /sys/fs/cgroup "$2/fs/cgroup" && mount --rbind "$2" /sys &&
+shift 2 && {SCRIPT}"""
 
 
-def why_not() -> str:
-    """Why there can be no laboratory here; empty when there can."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    if shutil.which("ip") is None:
-        return "network namespaces need ip (the Debian package iproute2)"
-    return ""
+@dataclass(frozen=True)
+class Host:
+    """One namespace that plays a machine. ``name`` resolves to ``eth0`` and ``name-ib`` to ``ib0``, on every host."""
+
+    name: str
+    namespace: str
+    eth0: str
+    ib0: str
+    hosts: Path
+
+    def argv(self, *command: str) -> list[str]:
+        """``command`` on this host: its network, hostname, /etc/hosts and /sys/class/net. One process, without a fork."""
+        unshare = ["unshare", "--mount", "--uts", "sh", "-c", ENTER, "sh", self.name, str(self.hosts.parent / "sys")]
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", *unshare, str(self.hosts), *command]
+
+    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs ``command`` on this host to its end."""
+        options = {"check": True, "capture_output": True, "timeout": 120, **options}
+        return subprocess.run(self.argv(*command), text=True, **options)
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Starts ``command`` on this host; it is killed with the lab if it still runs then."""
+        return subprocess.Popen(self.argv(*command), text=True, **options)
+
+    def link(self, device: str, *words: str) -> None:
+        """``ip link set``: for example ``link("ib0", "down")`` in the middle of a job."""
+        ip("-n", self.namespace, "link", "set", device, *words)
 
 
-class Lab:
-    """``count`` nodes; ``names`` chooses what node i is called (``node-i``)."""
+@contextlib.contextmanager
+def running_hosts(count: int, directory: Path) -> Iterator[list[Host]]:
+    """``count`` hosts, node-1 to node-N, that see each other over eth0 (10.77.0.i) and ib0 (10.88.0.i).
 
-    def __init__(self, count: int, names: Iterable[str] = ()) -> None:
-        self.id = uuid.uuid4().hex[:6]
-        self.count = count
-        self.names = list(names) or [f"node-{i}" for i in range(count)]
-        self._switch = f"sw-{self.id}"
-
-    def namespace(self, node: int) -> str:
-        return f"n{node}-{self.id}"
-
-    def address(self, node: int, interface: str = "ib0") -> str:
-        return f"{NETWORKS[interface]}.{node + 1}"
-
-    def argv(self, node: int, *command: str) -> list[str]:
-        """``command`` on that node: its interfaces, its hosts file, its own host name."""
-        set_name = 'hostname "$1"; shift; exec "$@"'
-        inside = ["unshare", "-u", "sh", "-c", set_name, "sh", self.names[node], *command]
-        return ["ip", "netns", "exec", self.namespace(node), *inside]
-
-    def run(
-        self, node: int, *command: str, environ: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.argv(node, *command), env=environ, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    def ip(self, node: int, *arguments: str) -> None:
-        """``ip -n <the node's namespace> ...``: a link down, another address, a route."""
-        subprocess.run(["ip", "-n", self.namespace(node), *arguments], check=True)
-
-    def sent(self, node: int, interface: str) -> int:
-        """Bytes that left the node by this interface."""
-        told = self.run(node, "cat", f"/sys/class/net/{interface}/statistics/tx_bytes")
-        return int(told.stdout)
-
-    def hosts_file(self, node: int) -> Path:
-        """What ``ip netns exec`` mounts over /etc/hosts there; edit it in place to add a name later."""
-        return Path("/etc/netns") / self.namespace(node) / "hosts"
-
-    def up(self) -> None:
-        batch = [f"link add br-{name} type bridge\nlink set br-{name} up" for name in NETWORKS]
-        subprocess.run(["ip", "netns", "add", self._switch], check=True)
-        _batch(self._switch, batch)
-        names = ["127.0.0.1 localhost"]
-        for node, name in enumerate(self.names):
-            names += [f"{self.address(node, 'eth0')} {name}", f"{self.address(node, 'ib0')} {name}-ib"]
-        for node in range(self.count):
-            subprocess.run(["ip", "netns", "add", self.namespace(node)], check=True)
-            self.hosts_file(node).parent.mkdir(parents=True)
-            self.hosts_file(node).write_text("\n".join(names) + "\n")
-            inside = ["link set lo up"]
-            outside = []
-            for name in NETWORKS:
-                inside.append(f"link add {name} type veth peer name {name}-{node} netns {self._switch}")
-                inside.append(f"address add {self.address(node, name)}/24 dev {name}")
-                inside.append(f"link set {name} up")
-                outside.append(f"link set {name}-{node} master br-{name} up")
-            _batch(self.namespace(node), inside)
-            _batch(self._switch, outside)
-
-    def down(self) -> None:
-        for node in range(self.count):
-            subprocess.run(["ip", "netns", "delete", self.namespace(node)], check=False, stderr=subprocess.DEVNULL)
-            shutil.rmtree(self.hosts_file(node).parent, ignore_errors=True)
-        subprocess.run(["ip", "netns", "delete", self._switch], check=False, stderr=subprocess.DEVNULL)
-
-
-def _batch(namespace: str, lines: Iterable[str]) -> None:
-    subprocess.run(["ip", "-n", namespace, "-batch", "-"], input="\n".join(lines), text=True, check=True)
-
-
-@contextmanager
-def lab(count: int, names: Iterable[str] = ()) -> Iterator[Lab]:
-    """A laboratory for one test; skips it, with the reason, where there can be none."""
-    if reason := why_not():
-        pytest.skip(str(LabUnavailable(reason)))
-    made = Lab(count, names)
+    ``directory`` takes the hosts files. Raises LabUnavailable where namespaces cannot be had.
+    """
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        raise LabUnavailable("lab: network namespaces need root and ip (apt-get install iproute2)")
+    lab = f"lab-{uuid.uuid4().hex[:8]}"
+    (directory / "sys").mkdir(parents=True, exist_ok=True)
+    table = directory / "hosts"
+    lines = [f"10.77.0.{i} node-{i}\n10.88.0.{i} node-{i}-ib" for i in range(1, count + 1)]
+    table.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
+    hosts = [Host(f"node-{i}", f"{lab}-{i}", f"10.77.0.{i}", f"10.88.0.{i}", table) for i in range(1, count + 1)]
+    switch = f"{lab}-switch"
+    namespaces = [switch, *(host.namespace for host in hosts)]
     try:
-        made.up()
-        yield made
+        _build(switch, hosts)
+        yield hosts
     finally:
-        made.down()
+        for namespace in namespaces:
+            _remove(namespace)
+
+
+def _build(switch: str, hosts: list[Host]) -> None:
+    try:
+        ip("netns", "add", switch)
+    except subprocess.CalledProcessError as problem:
+        raise LabUnavailable(f"lab: no network namespaces here: {problem.stderr.strip()}") from None
+    for bridge in ("bridge-eth", "bridge-ib"):
+        ip("-n", switch, "link", "add", bridge, "type", "bridge")
+        ip("-n", switch, "link", "set", bridge, "up")
+    for number, host in enumerate(hosts, 1):
+        ip("netns", "add", host.namespace)
+        ip("-n", host.namespace, "link", "set", "lo", "up")
+        for device, bridge, address in (("eth0", "bridge-eth", host.eth0), ("ib0", "bridge-ib", host.ib0)):
+            port = f"{device}-{number}"
+            ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", device, "netns", host.namespace)
+            ip("-n", switch, "link", "set", port, "master", bridge, "up")
+            ip("-n", host.namespace, "addr", "add", f"{address}/24", "dev", device)
+            ip("-n", host.namespace, "link", "set", device, "up")
+
+
+def _remove(namespace: str) -> None:
+    left = subprocess.run(["ip", "netns", "pids", namespace], text=True, capture_output=True)
+    for process in left.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGKILL)
+    subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
+
+
+def ip(*words: str) -> str:
+    """The ``ip`` command; raises CalledProcessError."""
+    return subprocess.run(["ip", *words], check=True, text=True, capture_output=True).stdout
