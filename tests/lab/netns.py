@@ -37,7 +37,7 @@ class Host:
     hosts: Path
 
     def argv(self, *command: str) -> list[str]:
-        """``command`` on this host: its network, hostname, /etc/hosts and /sys/class/net. One process, without a fork."""
+        """``command`` on this host: its network, hostname, /etc/hosts and /sys/class/net. One process, no fork."""
         unshare = ["unshare", "--mount", "--uts", "sh", "-c", ENTER, "sh", self.name, str(self.hosts.parent / "sys")]
         return ["nsenter", f"--net=/run/netns/{self.namespace}", *unshare, str(self.hosts), *command]
 
