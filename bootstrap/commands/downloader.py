@@ -12,20 +12,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from ..console import Console
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import find
 from ..credentials.registry import Secrets, register_environment
 from ..errors import BootstrapError, NothingThere, OutputsUndelivered, UsageError
-from ..job import Log, StopRequest
-from ..process.signals import Signals
+from ..job import Log
 from ..storage.endpoint import endpoint_from
 from ..storage.open import Stores
-from ..storage.transfer import TransferStopped, deliver, fetch
+from ..storage.transfer import deliver, fetch
 from ..storage.url import Location, parse
 
 FAILED = 255
@@ -45,19 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    # An exception, since it also ends a call of the store's client that would wait for minutes; every partial file is
+    # removed on its way.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
     console = Console(sys.stderr)
-    with Signals() as signals:
-        try:
-            _copy(arguments, environ, signals.stop, console)
-        except BootstrapError as error:
-            console.error(f"{error} [{error.id}]")
-            return FAILED
-        except TransferStopped:
-            return 128 + (signals.first or 0)
+    try:
+        _copy(arguments, environ, console)
+    except BootstrapError as error:
+        console.error(f"{error} [{error.id}]")
+        return FAILED
     return 0
 
 
-def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], stop: StopRequest, log: Log) -> None:
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> None:
     source, target = parse(arguments.src), parse(arguments.dst)
     if source.is_remote == target.is_remote:
         raise UsageError(
@@ -71,37 +79,31 @@ def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], stop: StopR
     keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
     stores = Stores(lambda: endpoint_from({**environ, **decrypted}), keys, log)
     if source.is_remote:
-        _download(arguments, stores, source, target, stop, log)
+        _download(arguments, stores, source, target, log)
         log.info(f"download '{source}' -> '{target}' success")
     else:
-        _upload(arguments, stores, source.local, target, stop, log)
+        _upload(arguments, stores, source.local, target, log)
         log.info(f"Upload '{source}' -> '{target}' success")
 
 
-def _download(
-    arguments: argparse.Namespace, stores: Stores, source: Location, target: Location, stop: StopRequest, log: Log
-) -> None:
+def _download(arguments: argparse.Namespace, stores: Stores, source: Location, target: Location, log: Log) -> None:
     if arguments.recursive:
         source = source.as_directory()
     elif source.is_directory:
         raise UsageError("the source is a directory", where=str(source), remedy="add -r")
     direct = arguments.skip_creating_dir
-    fetch(stores, source, target.local, direct=direct, unpack=False, stop=stop, log=log)
+    fetch(stores, source, target.local, direct=direct, unpack=False, stop=threading.Event(), log=log)
 
 
-def _upload(
-    arguments: argparse.Namespace, stores: Stores, source: Path, target: Location, stop: StopRequest, log: Log
-) -> None:
+def _upload(arguments: argparse.Namespace, stores: Stores, source: Path, target: Location, log: Log) -> None:
     if not source.exists():
         raise NothingThere("there is nothing to upload", where=os.path.abspath(source))
     target = target.as_directory()
     if source.is_dir() and not arguments.skip_creating_dir:
         target = target.child(os.path.basename(os.path.abspath(source)) + "/")
     trace = Trace(source, arguments.trace)
-    report = deliver(stores, source, target, stop=stop, log=log)
+    report = deliver(stores, source, target, stop=threading.Event(), log=log)
     if not report.complete:
-        if stop.is_set():
-            raise TransferStopped
         name, reason = report.failed[0]
         more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
         raise OutputsUndelivered(
