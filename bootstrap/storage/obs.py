@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,15 +30,16 @@ from bootstrap.errors import (
     BootstrapError,
     BucketMissing,
     ClockSkewed,
-    CredentialsExpired,
     CredentialsMissing,
     EndpointWrong,
     NameUnresolved,
     NothingThere,
+    SourceChanging,
     StoreUnavailable,
 )
-from bootstrap.job import Credentials, CredentialsProvider, Endpoint
+from bootstrap.job import Credentials, Endpoint
 from bootstrap.storage.endpoint import host_of, style_of
+from bootstrap.storage.keys import MARGIN, Keys
 from bootstrap.storage.local import Window, explain
 from bootstrap.storage.refusals import cause_of, is_expiry
 from bootstrap.storage.store import Entry
@@ -53,6 +55,7 @@ _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
 _ATTEMPTS = 4  # of botocore itself, with jittered back-off; the transfer engine has its own above them
 _CONNECTIONS = 64
+_RENEWALS = 5  # of the keys for one request; a source that makes up new wrong ones for ever must not hold us
 
 _NETWORK = (
     botocore.exceptions.HTTPClientError,
@@ -67,12 +70,14 @@ _NETWORK = (
 class ObsStore:
     """One bucket."""
 
-    def __init__(self, bucket: str, endpoint: Endpoint, provider: CredentialsProvider) -> None:
+    def __init__(self, bucket: str, endpoint: Endpoint, keys: Keys) -> None:
         self.bucket = bucket
         self.endpoint = endpoint
-        self._provider = provider
-        self._credentials = _usable(provider())
-        self._client = self._connect()
+        self._keys = keys
+        self._credentials = keys.current()
+        self._client = self._connect(self._credentials)
+        self._accepted: Credentials | None = None  # the ones of the last request that succeeded
+        self._renewing = threading.Lock()
         self._v1 = False  # this store's listing knows only the first version
 
     def entries(self, prefix: str) -> Iterator[Entry]:
@@ -104,10 +109,12 @@ class ObsStore:
         options: dict[str, Any] = {}
         if start or end is not None:
             options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        if etag:
-            options["IfMatch"] = f'"{etag}"'
         answer = self._ask("cannot read", key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options))
-        return ObsBody(self, key, answer)
+        body = ObsBody(self, key, answer)
+        if etag and etag != body.entry.etag:  # compared here: not every store and proxy honours If-Match
+            body.close()
+            raise SourceChanging("an object changed while it was read", where=f"obs://{self.bucket}/{key}")
+        return body
 
     def write(self, key: str, content: Path | bytes) -> Entry:
         if isinstance(content, bytes):
@@ -126,10 +133,12 @@ class ObsStore:
                         lambda: self._client.upload_file(str(content), self.bucket, key, Config=config),
                     )
                     return Entry(key, size)
-                body: Any = Window(file.fileno(), 0, size)
-                answer = self._ask(
-                    "cannot write", key, lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
-                )
+
+                def put() -> Any:  # from the beginning each time: newer keys send it all again
+                    body: Any = Window(file.fileno(), 0, size)
+                    return self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+                answer = self._ask("cannot write", key, put)
         except OSError as error:
             raise explain(error, content, "cannot read what is to be delivered") from error
         return Entry(key, size, answer["ETag"].strip('"'))
@@ -175,10 +184,10 @@ class ObsStore:
 
     # --- the client ---
 
-    def _connect(self) -> S3Client:
+    def _connect(self, credentials: Credentials) -> S3Client:
         core = botocore.session.Session()
         core.set_config_variable("profile", None)  # an AWS_PROFILE of the image is none of our business
-        core.get_component("credential_provider").insert_before("env", _Source(self._credentials, self._provider))
+        core.get_component("credential_provider").insert_before("env", _Source(credentials, self._provider))
         if not self.endpoint.verify:  # said once by who opened us; urllib3 would say it at every connection
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         client = boto3.session.Session(botocore_session=core).client(
@@ -202,29 +211,29 @@ class ObsStore:
         return client
 
     def _ask(self, what: str, key: str, request: Callable[[], T]) -> T:
-        """Make one request. Newer credentials, where there are some, get one chance; then the error gets words."""
-        try:
-            return request()
-        except botocore.exceptions.ClientError as error:
-            if not is_expiry(_code(error)) or not self._renewed():
-                raise self.refusal(error, what, key) from error
-        except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error, *_NETWORK) as error:
-            raise self.refusal(error, what, key) from error
-        try:
-            return request()
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, *_NETWORK) as error:
-            raise self.refusal(error, what, key) from error
+        """Make one request. Newer credentials, where there are some, get a chance; then the error gets words."""
+        for renewals in range(_RENEWALS + 1):
+            used = self._credentials
+            try:
+                answer = request()
+            except (
+                botocore.exceptions.ClientError,
+                botocore.exceptions.BotoCoreError,
+                boto3.exceptions.Boto3Error,
+                *_NETWORK,
+            ) as error:
+                if renewals == _RENEWALS or not is_expiry(_code(error)) or not self._renewed(used):
+                    raise self.refusal(error, what, key) from error
+            else:
+                self._accepted = used
+                return answer
+        raise AssertionError("the last round returns or raises")
 
     def _renewed(self) -> bool:
         """Whether the source of the credentials has other ones by now (a rotated file); if so they are in use."""
-        newest = self._provider()
-        if (newest.access_key, newest.secret_key, newest.token) == (
-            self._credentials.access_key,
-            self._credentials.secret_key,
-            self._credentials.token,
-        ):
+        if not self._keys.renewed(self._credentials):
             return False
-        self._credentials = newest
+        self._credentials = self._keys.current()
         self._client = self._connect()
         return True
 
@@ -317,23 +326,22 @@ class _Source(botocore.credentials.CredentialProvider):
 
     METHOD = "bootstrap"
 
-    def __init__(self, first: Credentials, provider: CredentialsProvider) -> None:
+    def __init__(self, first: Credentials, keys: Keys) -> None:
         super().__init__()
         self._first = first
-        self._provider = provider
+        self._keys = keys
 
     def load(self) -> botocore.credentials.Credentials:
         now = self._first
         if now.expires is None:
             return botocore.credentials.Credentials(now.access_key, now.secret_key, now.token or None, self.METHOD)
-        lifetime = (now.expires - datetime.now(timezone.utc)).total_seconds()
         # botocore's own limits (15 and 10 minutes) are longer than some tokens live.
         return botocore.credentials.RefreshableCredentials.create_from_metadata(
             _metadata(now),
-            refresh_using=lambda: _metadata(_usable(self._provider())),
+            refresh_using=lambda: _metadata(self._keys.current()),
             method=self.METHOD,
-            advisory_timeout=int(min(900, lifetime / 2)),
-            mandatory_timeout=int(min(60, lifetime / 4)),
+            advisory_timeout=int(MARGIN),
+            mandatory_timeout=int(MARGIN) // 2,
         )
 
 
@@ -356,16 +364,13 @@ def _metadata(credentials: Credentials) -> dict[str, str]:
     }
 
 
-def _usable(credentials: Credentials) -> Credentials:
-    if credentials.expires is not None and credentials.expires <= datetime.now(timezone.utc):
-        raise CredentialsExpired(
-            "the credentials have ended", where=credentials.source, why=f"at {credentials.expires.isoformat()}"
-        )
-    return credentials
-
-
-def _code(error: botocore.exceptions.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+def _code(error: BaseException | None) -> str:
+    """The store's code, also when boto3's transfers have wrapped its answer; "" for anything else."""
+    if isinstance(error, boto3.exceptions.S3UploadFailedError):
+        error = error.__context__
+    if isinstance(error, botocore.exceptions.ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
 
 
 def _skew(date: str) -> str:
