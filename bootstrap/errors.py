@@ -14,6 +14,7 @@ into words once, at the end of the lifecycle. An id, once published, is never gi
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
@@ -50,6 +51,7 @@ class BootstrapError(Exception):
             text += f": {self.why}"
         if self.remedy:
             text += f". What to do: {self.remedy}"
+        text = re.sub(r"\s*\n\s*", " ", text)  # libraries' texts come in several lines; ours is one, to be searched for
         return text if text.endswith((".", "?", "!")) else text + "."
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import UsageError
+from .errors import BootstrapError, UsageError
 from .job import Sourced
 
 PREFIX = "BOOTSTRAP_"
@@ -219,11 +219,13 @@ def resolve(
     options: Mapping[str, str | Sequence[str] | bool],
     environ: Mapping[str, str],
     defaults: Mapping[str, Sourced],
+    problems: list[BootstrapError] | None = None,
 ) -> Resolved:
     """Settings from options (texts by name, lists where repeatable), the environment and the platform's defaults.
 
     In a variable, the items of a repeatable setting are divided by ``;`` or new lines. Raises :class:`UsageError`
-    that names the option or variable and what it may hold.
+    that names the option or variable and what it may hold; with ``problems`` it is put there instead, and the default
+    stands in, so that somebody can still be told where the log goes.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -239,7 +241,12 @@ def resolve(
         else:
             sources[name] = "default"
             continue
-        values[name] = _parse(knob, given, source)
+        try:
+            values[name] = _parse(knob, given, source)
+        except UsageError as error:
+            if problems is None:
+                raise
+            problems.append(error)
         sources[name] = source
     return Resolved(Settings(**values), sources)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from .. import settings
 from ..errors import BootstrapError, catalogue
-from ..job import Sourced
 
 if TYPE_CHECKING:
     from ..cli import Parser
@@ -55,23 +54,25 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def describe(environ: Mapping[str, str]) -> str:
     """The help text: all settings in one table with what this environment makes of them, and the exit codes."""
-    from ..platforms import identify
+    from ..platforms import identify, salvage
     from ..storage.url import shown
 
     width = max(60, min(shutil.get_terminal_size().columns, 120))
-    defaults: Mapping[str, Sourced] = {}
+    problems: list[BootstrapError] = []
     try:
         facts = identify(environ)
-        defaults = facts.defaults
-        platform = f"Platform: {facts.platform}, because {facts.reason}."
-        resolved = settings.resolve({}, environ, defaults)
-        current = {
-            name: f"{shown(_shown(getattr(resolved.settings, name)))} from {source}"
-            for name, source in resolved.sources.items()
-            if source != "default"
-        }
     except BootstrapError as error:  # help must come, and say so, in a broken environment most of all
-        platform, current = f"This environment cannot be used as it is: {error}", {}
+        facts = salvage(environ)
+        problems.append(error)
+    resolved = settings.resolve({}, environ, facts.defaults, problems=problems)
+    current = {
+        name: f"{shown(_shown(getattr(resolved.settings, name)))} from {source}"
+        for name, source in resolved.sources.items()
+        if source != "default"
+    }
+    platform = f"Platform: {facts.platform}, because {facts.reason}."
+    if problems:
+        platform += f" It cannot be used as it is: {problems[0]}"
 
     lines = [_INTRODUCTION, *textwrap.wrap(platform, width), ""]
     group = ""

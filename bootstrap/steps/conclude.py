@@ -70,9 +70,8 @@ def decide(run: Run) -> Outcome:
         code = run.failure.code
         if run.fetching_code and run.resolved and run.resolved.settings.code_failure_exit:
             code = run.resolved.settings.code_failure_exit
-        return Outcome(
-            code, run.failure.id, f"the command was not started, because {run.failed_step} failed: {run.failure}"
-        )
+        words = f"the command was not started, because {run.failed_step} failed"
+        return Outcome(code, run.failure.id, f"{words}: {run.failure}", f"{words}, as said above")
     return Outcome(100, "internal", "the command was not started")
 
 
@@ -83,9 +82,8 @@ def _after_command(run: Run) -> Outcome:
     if not run.ending.succeeded:
         return Outcome(run.ending.exit_code, reason.id, str(reason))
     if run.failure is not None:  # of ours, after a command that did its work
-        return Outcome(
-            run.failure.code, run.failure.id, f"the command succeeded, but {run.failed_step} failed: {run.failure}"
-        )
+        words = f"the command succeeded, but {run.failed_step} failed"
+        return Outcome(run.failure.code, run.failure.id, f"{words}: {run.failure}", f"{words}, as said above")
     lost = [delivery for delivery in run.deliveries if not delivery.complete]
     if lost and not settings.allow_undelivered:
         files = sum(len(delivery.report.failed) for delivery in lost if delivery.report)

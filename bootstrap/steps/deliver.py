@@ -9,12 +9,16 @@ from ..shipping.outputs import Delivery, deliver_outputs
 from ..storage.url import parse
 from .fetch import summary
 from .run import Run
+from .unlock import open_stores
 
 
 def step(run: Run) -> None:
-    if run.job is None or run.resolved is None or run.stores is None:
+    if run.job is None or run.resolved is None:  # a defect of ours, before there was anything to deliver
         return
+    if run.stores is None:  # an early failure: the log that says so may still be welcome
+        open_stores(run)
     job, stores = run.job, run.stores
+    assert stores is not None
     if job.log:
         failed = deliver_files(stores, parse(job.log), [Path(job.log_file)], stop=run.time_is_up, log=run.console)
         for path, why in failed:

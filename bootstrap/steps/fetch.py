@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import PathUnusable
+from ..errors import NothingThere, PathUnusable
 from ..job import Job, Log, StopRequest
 from ..settings import Settings
 from ..storage.open import Stores
 from ..storage.transfer import Report, fetch
-from ..storage.url import parse
+from ..storage.url import parse, shown
 from .run import Run
 
 
@@ -21,7 +21,9 @@ def step(run: Run) -> None:
     reports = {}
     if job.code:
         run.fetching_code = True
-        reports["code"] = fetch_code(job, run.resolved.settings, run.stores, stop, run.console)
+        reports["code"] = report = fetch_code(job, run.resolved.settings, run.stores, stop, run.console)
+        if not report.files and not report.skipped:
+            raise NothingThere("the code directory is empty", where=f"{job.code_source} = {shown(job.code)}")
         run.fetching_code = False
     else:
         run.console.info("no code URL: nothing to fetch")

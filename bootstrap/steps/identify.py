@@ -21,24 +21,30 @@ from .run import Run
 
 
 def step(run: Run) -> None:
-    """Decide everything, then make the places where this run is told: log file, record, JSON lines.
+    """Decide everything, and make the places where this run is told: log file, record, JSON lines.
 
-    What is wrong with the platform's environment is raised last, when there is a place to tell it.
+    Whatever is wrong is raised only then, so that there is a log to say it in, and a place to deliver that to.
     """
+    troubles: list[BootstrapError] = []
     asked = run.options.get("platform") or run.environ.get(settings.variable("platform")) or None
-    trouble = None
     try:
         facts = identify(run.environ, name=str(asked) if asked else None)
     except BootstrapError as error:
-        facts, trouble = salvage(run.environ), error
-    run.resolved = settings.resolve(run.options, run.environ, facts.defaults)
-    chosen = run.resolved.settings
+        facts = salvage(run.environ)
+        troubles.append(error)
+    run.resolved = settings.resolve(run.options, run.environ, facts.defaults, problems=troubles)
+    chosen, source = run.resolved.settings, run.resolved.sources
     run.console.quiet = chosen.quiet
     if chosen.banner:
         _banner(chosen, run.command)
     job = assemble(facts, run.resolved, run.command)
-    log_file, moved = writable_log_file(job, run.resolved.sources["log_file"])
-    run.job = job = replace(job, log_file=log_file, run_dir=job.run_dir if not moved else _beside(log_file))
+    log_file, refused = writable_log_file(job.log_file)
+    moved = ""
+    if refused:
+        moved = f"the log goes to {log_file}: {job.log_file} cannot be written ({refused})"
+        troubles += _unwritable(job, source["log_file"], refused)
+        job = replace(job, log_file=log_file, run_dir=chosen.run_dir or _beside(log_file))
+    run.job = job
     _open_records(run, job)
 
     nodes = f"node {facts.cluster.node_rank} of {facts.cluster.size}" if facts.cluster.size > 1 else "a single node"
@@ -49,8 +55,9 @@ def step(run: Run) -> None:
         run.console.warning(warning)
     if run.record.attempt > 1:
         run.console.info(f"attempt {run.record.attempt}: an earlier run was here, what it left is kept")
-    if trouble is not None:
-        raise trouble
+    if troubles:
+        raise troubles[0]
+    check(job)
 
 
 def _banner(chosen: Settings, command: Sequence[str]) -> None:
@@ -112,18 +119,13 @@ def _beside(log_file: str) -> str:
 
 
 def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -> Job:
-    """What the platform says and what the user chose, as one job. Nothing is created yet, nothing is asked.
-
-    Raises :class:`UsageError` without a command, and the URL errors for a place that cannot be meant.
-    """
+    """What the platform says and what the user chose, as one job. Nothing is created, asked or checked yet."""
     chosen, source = resolved.settings, resolved.sources
-    if not command:
-        raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
     job_dir = os.path.abspath(chosen.job_dir or ".")
     work_dir = os.path.normpath(os.path.join(job_dir, chosen.work_dir))
     output_dir, outputs = _outputs(facts, chosen, source, work_dir)
     log_file = os.path.abspath(chosen.log_file or f"/tmp/bootstrap-task-{facts.cluster.node_rank}.log")
-    job = Job(
+    return Job(
         facts=facts,
         command=tuple(command),
         job_dir=job_dir,
@@ -138,13 +140,18 @@ def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -
         log=chosen.log,
         log_source=source["log"],
     )
+
+
+def check(job: Job) -> None:
+    """Raises :class:`UsageError` without a command, and the URL errors for a place that cannot be meant."""
     for url, said_by in _urls(job):
         try:
             parse(url)
         except BootstrapError as error:
             error.where = f"{said_by} = {error.where}" if error.where else said_by
             raise
-    return job
+    if not job.command:
+        raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
 
 
 def _urls(job: Job) -> list[tuple[str, str]]:
@@ -177,31 +184,31 @@ def _outputs(
     return (outputs[0].directory if outputs else ""), tuple(outputs)
 
 
-def writable_log_file(job: Job, chosen_by: str) -> tuple[str, str]:
-    """A path at which the log can be written, and a warning when it is not the one in ``job``.
+def writable_log_file(wanted: str) -> tuple[str, str]:
+    """``wanted``, or where it cannot be written a file of the same name in a directory of our own, and why."""
+    try:
+        prepare_log_file(Path(wanted))
+    except OSError as error:
+        refused = f"{error.strerror} as uid {os.getuid()}{_owner(os.path.dirname(wanted))}"
+    else:
+        return wanted, ""
+    instead = os.path.join(tempfile.gettempdir(), f"bootstrap-{os.getuid()}", os.path.basename(wanted))
+    try:
+        prepare_log_file(Path(instead))
+    except OSError:  # then nothing can be written here, and the console is all there is
+        return os.devnull, refused
+    return instead, refused
 
-    A path that a person chose must work (:class:`PathUnusable`). The platform's own default is only a default: a v1
-    boot command on v2 used to end in "tee: ... Permission denied" (ModelArts FAQ on moving to the new version), where
-    any writable directory does.
+
+def _unwritable(job: Job, chosen_by: str, refused: str) -> list[BootstrapError]:
+    """A path that a person chose must work. The platform's own default is only a default: a v1 boot command on v2
+    used to end in "tee: ... Permission denied" (ModelArts FAQ on moving to the new version).
     """
-    asked = chosen_by in (settings.option("log_file"), settings.variable("log_file"))
-    name = os.path.basename(job.log_file)
-    refused = ""
-    for path in (job.log_file, os.path.join(tempfile.gettempdir(), f"{os.getuid()}-{name}")):
-        try:
-            prepare_log_file(Path(path))
-        except OSError as error:
-            refused = refused or f"{error.strerror} as uid {os.getuid()}{_owner(os.path.dirname(path))}"
-            if asked:
-                break
-        else:
-            return path, f"the log goes to {path}: {job.log_file} cannot be written ({refused})" if refused else ""
-    raise PathUnusable(
-        "the log file cannot be written",
-        where=f"{job.log_file}, from {chosen_by}",
-        why=refused,
-        remedy="choose another place with --log-file PATH",
-    )
+    if chosen_by not in (settings.option("log_file"), settings.variable("log_file")):
+        return []
+    where = f"{job.log_file}, from {chosen_by}"
+    remedy = "choose another place with --log-file PATH"
+    return [PathUnusable("the log file cannot be written", where=where, why=refused, remedy=remedy)]
 
 
 def prepare_log_file(path: Path) -> None:

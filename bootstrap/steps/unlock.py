@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import Keyring, find
-from ..credentials.registry import Secrets, register_environment
+from ..credentials.registry import register_environment
 from ..errors import BootstrapError
 from ..job import Job, Log
 from ..storage.endpoint import endpoint_from
@@ -16,25 +14,23 @@ from .run import Run
 
 
 def step(run: Run) -> None:
-    assert run.job is not None and run.resolved is not None
-    chosen, environ = run.resolved.settings, run.environ
-    run.decrypted, run.keyring = open_secrets(environ, run.secrets, run.console)
-    said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
-    asked = {**environ, **run.decrypted, **{name: value for name, value in said.items() if value}}
-    # A function, so that a wrong endpoint is no concern of a job that needs no store.
-    run.stores = Stores(lambda: endpoint_from(asked, addressing=chosen.addressing), run.keyring, run.console)
+    assert run.job is not None
+    for warning in register_environment(run.environ, run.secrets):
+        run.console.warning(warning)
+    run.decrypted = decrypt_environment(run.environ, run.secrets, run.console)
+    open_stores(run)
+    assert run.keyring is not None
     run.console.info(check_keys(run.job, run.keyring, run.console))
 
 
-def open_secrets(environ: Mapping[str, str], secrets: Secrets, log: Log) -> tuple[Mapping[str, str], Keyring]:
-    """The decrypted variables by name, and the keys, which are not read before they are needed.
-
-    Raises :class:`SecretUnreadable` for an encrypted variable that cannot be decrypted.
-    """
-    for warning in register_environment(environ, secrets):
-        log.warning(warning)
-    decrypted = decrypt_environment(environ, secrets, log)
-    return decrypted, find(environ, secrets=secrets, log=log, decrypted=decrypted)
+def open_stores(run: Run) -> None:
+    """The stores, which ask for keys and endpoint only when one is really opened. Never fails."""
+    assert run.resolved is not None
+    chosen, environ = run.resolved.settings, run.environ
+    run.keyring = find(environ, secrets=run.secrets, log=run.console, decrypted=run.decrypted)
+    said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
+    asked = {**environ, **run.decrypted, **{name: value for name, value in said.items() if value}}
+    run.stores = Stores(lambda: endpoint_from(asked, addressing=chosen.addressing), run.keyring, run.console)
 
 
 def check_keys(job: Job, keyring: Keyring, log: Log) -> str:
