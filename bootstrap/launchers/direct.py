@@ -17,19 +17,29 @@ knows these, so they are not set then; and on a single node they would make libr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from bootstrap.job import Cluster
+from bootstrap.launchers.plan import (
+    Plan,
+    Situation,
+    Variable,
+    common,
+    master_address,
+    master_port,
+    unless_set,
+)
 
-DEFAULT_PORT = 29500  # torchrun's own
+__all__ = ["Variable", "advice", "environment", "plan"]
 
 
-class Variable(NamedTuple):
-    """One variable for the command, and why it has this value."""
-
-    name: str
-    value: str
-    why: str
+def plan(situation: Situation) -> Plan:
+    """The command, untouched."""
+    variables = (*_rendezvous(situation.cluster, situation.environ), *_processes(situation.cluster, situation.environ))
+    return Plan(
+        command=situation.command,
+        variables=unless_set(variables, situation.environ) + common(situation),
+        notes=tuple(advice(situation.cluster, situation.environ)),
+    )
 
 
 def environment(
@@ -40,11 +50,7 @@ def environment(
     ``interface`` is the chosen interface's name and ``address`` ours on it; both empty when none was looked for (a
     single node, or only a loopback).
     """
-    ours = list(_job(cluster, address))
-    others = [*_rendezvous(cluster, environ), *_processes(cluster, environ)]
-    if cluster.size > 1 and interface:
-        others += interface_variables(interface)
-    return [variable for variable in others if not environ.get(variable.name)] + ours
+    return list(plan(Situation(cluster, (), environ, interface, address)).variables)
 
 
 def advice(cluster: Cluster, environ: Mapping[str, str]) -> list[str]:
@@ -56,28 +62,6 @@ def advice(cluster: Cluster, environ: Mapping[str, str]) -> list[str]:
             "use them for a launcher's --nnodes and --node-rank, not as env:// ranks"
         ]
     return []
-
-
-def master_address(cluster: Cluster) -> str:
-    """Node 0 as the others should dial it: the address on the chosen interface where it is known, else its name."""
-    if cluster.size == 1:
-        return "127.0.0.1"  # a pod's own name may not resolve inside it
-    return cluster.master.address or cluster.master.host
-
-
-def master_port(cluster: Cluster, environ: Mapping[str, str]) -> str:
-    """The port to meet at: what is set, what the platform lists for node 0, torchrun's default."""
-    return environ.get("MASTER_PORT", "").strip() or str(cluster.master.port or DEFAULT_PORT)
-
-
-def interface_variables(interface: str) -> Iterator[Variable]:
-    """The interface for each communication library. NCCL and HCCL take prefixes unless a ``=`` stands in front, so
-    that ``ib0`` would mean ``ib01`` too; Gloo and TensorPipe take names and would not find ``=ib0``.
-    """
-    yield Variable("NCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in NCCL's grammar")
-    yield Variable("GLOO_SOCKET_IFNAME", interface, "the interface's name")
-    yield Variable("TP_SOCKET_IFNAME", interface, "the interface's name")
-    yield Variable("HCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in HCCL's grammar")
 
 
 def _rendezvous(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Variable]:
@@ -102,14 +86,3 @@ def _processes(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Variabl
     yield Variable("RANK", str(cluster.node_rank), why)
     yield Variable("LOCAL_WORLD_SIZE", "1", why)
     yield Variable("LOCAL_RANK", "0", why)
-
-
-def _job(cluster: Cluster, address: str) -> Iterator[Variable]:
-    why = cluster.source
-    yield Variable("BOOTSTRAP_NODE_RANK", str(cluster.node_rank), why)
-    yield Variable("BOOTSTRAP_NNODES", str(cluster.size), why)
-    yield Variable("BOOTSTRAP_ROLE", cluster.me.role, why)
-    yield Variable("BOOTSTRAP_HOSTS", ",".join(node.host for node in cluster.nodes), why)
-    addresses = [node.address or (address if node.rank == cluster.node_rank else "") for node in cluster.nodes]
-    if all(addresses):
-        yield Variable("BOOTSTRAP_ADDRESSES", ",".join(addresses), "the addresses of all nodes, in their order")

@@ -1,0 +1,78 @@
+"""``mpi``: Open MPI (and Horovod on it). Node 0 alone runs ``mpirun``; the other nodes stay until it ends.
+
+``mpirun`` reaches the other nodes through an agent: ``ssh`` where the image has it (Volcano's *ssh* plugin lays the
+keys), else ``kubectl exec``, the way of ModelArts v1, whose containers have no ssh server but a service account.
+Hosts are named as the platform lists them (on Volcano ``host.subdomain``: the short name alone does not resolve).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from bootstrap.launchers.plan import File, Plan, Situation, Variable, common, unless_set
+
+_AGENT = """#!/bin/sh
+# mpirun calls: AGENT HOST COMMAND...; the host is the pod's name, without the domain that follows it in lists.
+pod=${1%%.*}
+shift
+exec kubectl exec "$pod" -- /bin/sh -c "$*"
+"""
+# Open MPI hands over its own variables only: these prefixes are what training code needs besides.
+_EXPORTED = (
+    "BOOTSTRAP_", "NCCL_", "GLOO_", "TP_", "HCCL_", "HOROVOD_", "PYTHON", "LD_LIBRARY_PATH", "PATH", "CUDA_", "ASCEND_",
+    "OMP_", "DLS_", "BATCH_", "MA_", "VC_", "S3_", "AWS_", "OBS_", "DATA_", "TF_", "HOME", "VIRTUAL_ENV", "CONDA_",
+)  # fmt: skip
+
+
+def plan(situation: Situation) -> Plan:
+    """``mpirun`` on node 0 with a hostfile, nothing on the others."""
+    cluster = situation.cluster
+    if cluster.node_rank > 0:
+        return Plan(command=(), follows_node_0=True, notes=("node 0 starts this node's processes with mpirun",))
+    variables = common(situation)
+    if cluster.size == 1:
+        return Plan(("mpirun", *_as_root(), "-np", str(situation.slots), *situation.command), variables)
+    hosts = File(f"{situation.directory}/hostfile", "".join(hostfile_lines(situation)))
+    files, agent = [hosts], _agent(situation)
+    if agent:
+        files.append(agent)
+        variables += unless_set(
+            [Variable("OMPI_MCA_plm_rsh_agent", agent.path, "no ssh here: mpirun reaches the nodes with kubectl")],
+            situation.environ,
+        )
+    variables += unless_set(_open_mpi(situation), situation.environ)
+    names = sorted({*(v.name for v in variables), *(n for n in situation.environ if n.startswith(_EXPORTED))})
+    exports = [word for name in names if not name.startswith("OMPI_") for word in ("-x", name)]
+    count = str(cluster.size * situation.slots)
+    command = ("mpirun", *_as_root(), "-np", count, "--hostfile", hosts.path, *exports, *situation.command)
+    return Plan(command, variables, files=tuple(files))
+
+
+def hostfile_lines(situation: Situation) -> Iterator[str]:
+    """One line a node: ``host slots=N``, as Open MPI, Horovod and DeepSpeed read it."""
+    for node in situation.cluster.nodes:
+        yield f"{node.host or node.address} slots={situation.slots}\n"
+
+
+def _open_mpi(situation: Situation) -> Iterator[Variable]:
+    if situation.interface:
+        why = "Open MPI would try every interface"
+        yield Variable("OMPI_MCA_btl_tcp_if_include", situation.interface, why)
+        yield Variable("OMPI_MCA_oob_tcp_if_include", situation.interface, why)
+
+
+def _agent(situation: Situation) -> File | None:
+    directories = situation.environ.get("PATH", os.defpath).split(os.pathsep)
+
+    def has(program: str) -> bool:
+        return any(os.access(os.path.join(directory, program), os.X_OK) for directory in directories if directory)
+
+    if situation.environ.get("OMPI_MCA_plm_rsh_agent") or has("ssh") or not has("kubectl"):
+        return None
+    return File(f"{situation.directory}/kubectl-agent", _AGENT, executable=True)
+
+
+def _as_root() -> tuple[str, ...]:
+    """Containers often run as root, which mpirun refuses unless it is told."""
+    return ("--allow-run-as-root",) if os.geteuid() == 0 else ()

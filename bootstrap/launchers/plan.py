@@ -1,0 +1,182 @@
+"""What a launcher is told (:class:`Situation`) and what it answers (:class:`Plan`), and what several of them need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bootstrap.job import Cluster, Node
+
+DEFAULT_PORT = 29500  # torchrun's own
+
+_PYTHON = re.compile(r"python[0-9.]*")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
+
+
+class Variable(NamedTuple):
+    """One variable for the command, and why it has this value."""
+
+    name: str
+    value: str
+    why: str
+
+
+class Removed(NamedTuple):
+    """A variable that the engine must not see, and why."""
+
+    name: str
+    why: str
+
+
+class File(NamedTuple):
+    """A file that the engine reads; written before it starts."""
+
+    path: str
+    text: str
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a launcher knows: the cluster, the command and environment as the user and the platform gave them.
+
+    ``interface`` is the chosen interface's name and ``address`` ours on it, empty when none was looked for.
+    ``directory`` is where files for the engine may be written (absolute).
+    """
+
+    cluster: Cluster
+    command: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    interface: str = ""
+    address: str = ""
+    directory: str = "/tmp"
+    job_id: str = ""
+
+    @property
+    def slots(self) -> int:
+        """Processes per node: one where no devices were found and nobody asked for more."""
+        return self.cluster.slots or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do on this node.
+
+    ``before`` are short commands to run first, one after another, and ``after`` those to run when the command has
+    ended. ``wait_for`` is an address and port that must answer before the command starts. ``follows_node_0``: this
+    node's container only has to stay until node 0's command ends (``command`` may be empty then, or a service that
+    is stopped at that moment); node 0's exit code is this node's.
+    """
+
+    command: tuple[str, ...]
+    variables: tuple[Variable, ...] = ()
+    remove: tuple[Removed, ...] = ()
+    files: tuple[File, ...] = ()
+    before: tuple[tuple[str, ...], ...] = ()
+    after: tuple[tuple[str, ...], ...] = ()
+    wait_for: tuple[str, int] | None = None
+    follows_node_0: bool = False
+    notes: tuple[str, ...] = ()
+
+
+# --- the nodes ----------------------------------------------------------------------------------------------------
+
+
+def host_of(node: Node) -> str:
+    """A node as the others should dial it: its address on the chosen interface where it is known, else its name."""
+    return node.address or node.host
+
+
+def joined(host: str, port: int | str) -> str:
+    """``host:port``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def master_address(cluster: Cluster) -> str:
+    """Node 0 as the others should dial it. A pod's own name may not resolve inside it, so a single node is itself."""
+    return "127.0.0.1" if cluster.size == 1 else host_of(cluster.master)
+
+
+def master_port(cluster: Cluster, environ: Mapping[str, str]) -> str:
+    """The port to meet at: what is set, what the platform lists for node 0, torchrun's default."""
+    return environ.get("MASTER_PORT", "").strip() or str(cluster.master.port or DEFAULT_PORT)
+
+
+# --- variables ----------------------------------------------------------------------------------------------------
+
+
+def unless_set(variables: Iterable[Variable], environ: Mapping[str, str]) -> tuple[Variable, ...]:
+    """Those that the user and the platform have left to us. Set but empty counts as left."""
+    return tuple(variable for variable in variables if not environ.get(variable.name))
+
+
+def common(situation: Situation) -> tuple[Variable, ...]:
+    """What every launcher gives: the interface for each library, unless set, and the job in plain words (ours)."""
+    libraries = interface_variables(situation.interface) if situation.cluster.size > 1 and situation.interface else ()
+    return unless_set(libraries, situation.environ) + tuple(job_variables(situation.cluster, situation.address))
+
+
+def interface_variables(interface: str) -> Iterator[Variable]:
+    """The interface for each communication library. NCCL and HCCL take prefixes unless a ``=`` stands in front, so
+    that ``ib0`` would mean ``ib01`` too; Gloo and TensorPipe take names and would not find ``=ib0``.
+    """
+    yield Variable("NCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in NCCL's grammar")
+    yield Variable("GLOO_SOCKET_IFNAME", interface, "the interface's name")
+    yield Variable("TP_SOCKET_IFNAME", interface, "the interface's name")
+    yield Variable("HCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in HCCL's grammar")
+
+
+def job_variables(cluster: Cluster, address: str) -> Iterator[Variable]:
+    """The cluster in plain words, under names of ours that no engine reads."""
+    why = cluster.source
+    yield Variable("BOOTSTRAP_NODE_RANK", str(cluster.node_rank), why)
+    yield Variable("BOOTSTRAP_NNODES", str(cluster.size), why)
+    yield Variable("BOOTSTRAP_ROLE", cluster.me.role, why)
+    yield Variable("BOOTSTRAP_HOSTS", ",".join(node.host for node in cluster.nodes), why)
+    addresses = [node.address or (address if node.rank == cluster.node_rank else "") for node in cluster.nodes]
+    if all(addresses):
+        yield Variable("BOOTSTRAP_ADDRESSES", ",".join(addresses), "the addresses of all nodes, in their order")
+
+
+def past_proxies(situation: Situation) -> tuple[Variable, ...]:
+    """gRPC takes any proxy it finds, even to the next rack: have it dial the nodes themselves. Merged, not replaced."""
+    environ = situation.environ
+    if situation.cluster.size == 1 or not any(environ.get(n) or environ.get(n.upper()) for n in _PROXIES):
+        return ()
+    known = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    names = [*known.split(","), *(n.host for n in situation.cluster.nodes), *map(host_of, situation.cluster.nodes)]
+    merged = ",".join(dict.fromkeys(name.strip() for name in names if name.strip()))
+    return tuple(Variable(name, merged, "the nodes are dialled without a proxy") for name in ("no_proxy", "NO_PROXY"))
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+class PythonCommand(NamedTuple):
+    """A Python program: the interpreter, and what follows (``script.py --lr 1`` or ``-m module --lr 1``)."""
+
+    interpreter: str
+    program: tuple[str, ...]
+
+    @property
+    def is_module(self) -> bool:
+        return self.program[0] == "-m"
+
+
+def as_python(command: tuple[str, ...]) -> PythonCommand | None:
+    """``train.py ...``, ``python train.py ...`` or ``python -u -m module ...`` taken apart; None for anything else.
+
+    ``-u`` is dropped, since PYTHONUNBUFFERED says the same; with any other option of Python it is left whole.
+    """
+    first, rest = command[0], command[1:]
+    if first.endswith(".py"):
+        return PythonCommand("python3", command)
+    if not _PYTHON.fullmatch(first.rpartition("/")[2]):
+        return None
+    while rest[:1] == ("-u",):
+        rest = rest[1:]
+    if not rest or (rest[0].startswith("-") and (rest[0] != "-m" or len(rest) < 2)):
+        return None
+    return PythonCommand(first, rest)

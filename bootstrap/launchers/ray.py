@@ -1,0 +1,33 @@
+"""``ray``: a head on node 0 with the command beside it, and a worker on every other node until node 0 ends."""
+
+from __future__ import annotations
+
+from bootstrap.launchers.plan import (
+    Plan,
+    Situation,
+    Variable,
+    common,
+    host_of,
+    joined,
+    master_address,
+    past_proxies,
+    unless_set,
+)
+
+PORT = 6379  # Ray's own
+
+
+def plan(situation: Situation) -> Plan:
+    """``ray start --head``, the command, ``ray stop``; elsewhere ``ray start --address`` that stays in front."""
+    cluster, environ = situation.cluster, situation.environ
+    variables = common(situation) + past_proxies(situation)
+    head = master_address(cluster)
+    mine = host_of(cluster.me) if cluster.size > 1 else head
+    if cluster.me.address is None and situation.address and cluster.size > 1:
+        mine = situation.address
+    if cluster.node_rank > 0:
+        start = ("ray", "start", f"--address={joined(head, PORT)}", f"--node-ip-address={mine}", "--block")
+        return Plan(start, variables, wait_for=(head, PORT), follows_node_0=True, after=(("ray", "stop"),))
+    address = unless_set([Variable("RAY_ADDRESS", joined(head, PORT), "the head on this node")], environ)
+    start = ("ray", "start", "--head", f"--port={PORT}", f"--node-ip-address={mine}")
+    return Plan(situation.command, address + variables, before=(start,), after=(("ray", "stop"),))

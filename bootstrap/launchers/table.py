@@ -1,0 +1,36 @@
+"""Which launchers there are: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bootstrap.errors import UsageError
+from bootstrap.launchers import deepspeed, direct, jax, mpi, msrun, paddle, ray, tensorflow, torchrun
+from bootstrap.launchers.plan import Plan, Situation
+
+LAUNCHERS: Mapping[str, Callable[[Situation], Plan]] = {
+    "direct": direct.plan,
+    "torchrun": torchrun.plan,
+    "paddle": paddle.plan,
+    "mpi": mpi.plan,
+    "deepspeed": deepspeed.plan,
+    "tensorflow": tensorflow.plan,
+    "ray": ray.plan,
+    "msrun": msrun.plan,
+    "jax": jax.plan,
+}
+
+
+def plan(name: str, situation: Situation) -> Plan:
+    """This node's plan with the launcher ``name``; ``auto`` is ``direct``: a command is not rewritten unasked.
+
+    Raises :class:`UsageError` for an unknown name.
+    """
+    make = LAUNCHERS.get("direct" if name in ("", "auto") else name)
+    if make is None:
+        raise UsageError(
+            f"There is no launcher named {name!r}",
+            where="--launcher",
+            remedy=f"use one of auto, {', '.join(LAUNCHERS)}",
+        )
+    return make(situation)
