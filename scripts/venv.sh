@@ -71,7 +71,7 @@ make_venv() {
         "$python" -m venv --clear "$dir" || return
     fi
     rm -f "$dir/.made-from"
-    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$extra]" >&2 || return
+    "$dir/bin/python" -m pip install -qq --disable-pip-version-check --no-input --editable ".[$extra]" >&2 || return
     printf '%s\n' "$key" >"$dir/.made-from"
 }
 
