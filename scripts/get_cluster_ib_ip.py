@@ -1,14 +1,14 @@
 #!/usr/bin/env python
 """Writes the cluster's addresses into ``.cluster_ib_ips`` and this node's into ``.local_ib_ip``, as the old image did.
 
-Both in the working directory. ``.cluster_ib_ips`` is ``ADDRESS:PORT,ADDRESS:PORT,...`` in the nodes' order;
-``.local_ib_ip`` is this node's address on the interface that DLS_IPOIB_DEVICE names, ib0, or what ``bootstrap ip``
-finds instead. A parameter server ends at once with 0 and writes nothing, as ever.
+Both in the working directory. Every worker runs this at about the same time; they tell each other their addresses on
+the interface that DLS_IPOIB_DEVICE names, ib0, or what ``bootstrap ip`` finds instead. ``.cluster_ib_ips`` is
+``ADDRESS:PORT,ADDRESS:PORT,...`` in the nodes' order, ``.local_ib_ip`` this node's address. A parameter server ends
+at once with 0 and writes nothing, as ever.
 
-Unlike the original: no sleep at the start, the other nodes' names are waited for until a deadline (``--timeout
-SECONDS``, 300), DLS_IPOIB_DEVICE counts, and BATCH_TASKGROUP_NAME may be missing. The limit of ``ip_mapper.py`` is
-this one's too: ``.cluster_ib_ips`` holds what the name service says of the nodes, which need not be their addresses
-on ib0. Runs under whatever Python the image has, 2.7 too.
+Unlike the original: no sleep at the start, the other nodes are waited for until a deadline (``--timeout SECONDS``,
+300), DLS_IPOIB_DEVICE counts for both files, and BATCH_TASKGROUP_NAME may be missing. Runs under whatever Python the
+image has, 2.7 too.
 """
 
 import os
@@ -22,7 +22,7 @@ def main():
         log("this node is a parameter server: nothing to do")
         return 0
     try:
-        cluster = bootstrap_ip("--all", "--ports", *sys.argv[1:])
+        cluster = bootstrap_ip("--exchange", "--own-role", "--ports", *sys.argv[1:])
         local = bootstrap_ip()
     except RuntimeError as error:
         err(error)

@@ -1,16 +1,17 @@
 #!/usr/bin/env python
 """Addresses on the fast network (``ib0``), under the name and with the flags of the old image, over ``bootstrap ip``.
 
-    python ip_mapper.py                                     this node's address on ib0
+    python ip_mapper.py                 this node's address on ib0
     python ip_mapper.py -i eth0
-    python ip_mapper.py -c HOST:PORT HOST:PORT ... -P       the cluster's addresses, ADDRESS:PORT,ADDRESS:PORT,...
+    python ip_mapper.py -c HOST:PORT HOST:PORT ... -H OWN_HOST:OWN_PORT -i ib0 -P
 
-and ``from ip_mapper import get_ip, log, err``. The body of the original was never published; its flags and functions
-are known from scripts that use it, and that it answered in the grammar of BATCH_WORKER_HOSTS is an inference.
+The last is run by every node of the list at about the same time: they tell each other their addresses on that
+interface and print them as ADDRESS:PORT,ADDRESS:PORT,... in the list's order (without -P, addresses alone). And
+``from ip_mapper import get_ip, log, err``.
 
-One limit: the original had the nodes tell each other their addresses on ib0. This one asks the name service, which
-gives the addresses that the platform has published for these hosts. -H, -p and -l, which the exchange needed, are
-accepted. Runs under whatever Python the image has, 2.7 too.
+The body of the original was never published: its flags and functions are known from a script that uses it, and that
+it answered in the grammar of BATCH_WORKER_HOSTS is an inference. -p and -l are accepted and not needed: node 0 is met
+at its own port, the job is known from the environment. Runs under whatever Python the image has, 2.7 too.
 """
 
 from __future__ import print_function
@@ -49,16 +50,20 @@ def bootstrap_ip(*arguments):
 def main():
     parser = argparse.ArgumentParser(description="addresses of this node or of the cluster")
     parser.add_argument("-c", nargs="+", metavar="HOST:PORT", help="the cluster's hosts")
+    parser.add_argument("-H", metavar="HOST:PORT", help="which of them this node is")
     parser.add_argument("-i", default="ib0", metavar="NAME", help="this node's interface (default: ib0)")
     parser.add_argument("-P", action="store_true", help="with ports")
-    for flag in "-H", "-p", "-l":
+    for flag in "-p", "-l":
         parser.add_argument(flag, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.c and not given.H:
+        parser.error("-c needs -H: which of the hosts is this node?")
     try:
-        if given.c:
-            print(",".join(bootstrap_ip(*(["--ports"] if given.P else []) + given.c).split()))
-        else:
+        if not given.c:
             print(get_ip(given.i))
+        else:
+            asked = ["--exchange", "--interface", given.i, "--own", given.H] + ["--ports"] * given.P
+            print(",".join(bootstrap_ip(*asked + given.c).split()))
     except RuntimeError as error:
         err(error)
         return 1

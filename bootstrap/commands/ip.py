@@ -2,66 +2,122 @@
 
     bootstrap ip                       this node, on the interface that a job would use (ib0 where there is one)
     bootstrap ip --interface eth0      this node, on eth0 and no other
-    bootstrap ip --all [--ports]       every node of the job, in their order, by name
-    bootstrap ip HOST[:PORT] ...       these hosts, by name
+    bootstrap ip --all                 every node of the job, in their order, as the name service knows them
+    bootstrap ip --exchange            the same, each on its own interface: all nodes run this and tell each other
+    bootstrap ip HOST[:PORT] ...       these hosts, as the name service knows them
 
-Names are resolved as soon as they exist, until a deadline: a peer's name is there only once its container is ready.
+Nothing is final before a deadline: a peer's name exists only once its container is ready, and a node may start late.
 """
 
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ..console import Console
-from ..errors import UsageError
+from ..errors import ClusterMismatch, UsageError
+from ..job import Cluster, Log, Node
 from ..network.resolve import resolve_all
 from ..platforms.hosts import split_host
 from . import here
 
-Hosts = list[tuple[str, int | None]]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interface", metavar="NAME", help="this node's address on this interface and no other")
-    parser.add_argument("--all", action="store_true", help="the addresses of all nodes of the job, in their order")
+    parser.add_argument("--all", action="store_true", help="all nodes of the job, by name")
+    parser.add_argument("--exchange", action="store_true", help="all nodes of the job, by their own word")
+    parser.add_argument("--own-role", action="store_true", help="of all nodes, only those of this node's role")
+    parser.add_argument("--own", metavar="HOST:PORT", help="which of the hosts given is this one, for --exchange")
     parser.add_argument("--ports", action="store_true", help="ADDRESS:PORT where a port is known")
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=300.0, help="to wait for names to exist (default: 300)"
+        "--timeout", metavar="SECONDS", type=float, default=300.0, help="to wait for names and nodes (default: 300)"
     )
-    parser.add_argument("hosts", metavar="HOST[:PORT]", nargs="*", help="addresses of these hosts instead")
+    parser.add_argument("hosts", metavar="HOST[:PORT]", nargs="*", help="these instead of the job's")
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    if arguments.interface and (arguments.all or arguments.hosts):
-        raise UsageError("--interface is about this node alone", why="other nodes are found by name")
-    if arguments.hosts:
-        return _by_name([split_host(text, text) for text in arguments.hosts], arguments)
-    found = here.look(environ, **({"interface": arguments.interface} if arguments.interface else {}))
-    cluster = found.facts.cluster
-    if arguments.all:
-        found.check()
-        if cluster.size > 1:
-            return _by_name([(node.address or node.host, node.port) for node in cluster.nodes], arguments)
+    log = Console(sys.stderr)
+    if arguments.exchange:
+        nodes = _exchange(arguments, environ, log)
+    elif arguments.all or arguments.hosts:
+        if arguments.interface:
+            raise UsageError("--interface says nothing about nodes that are found by name", remedy="use --exchange")
+        nodes = _resolve(_cluster(arguments, environ).nodes, arguments.timeout, log)
+    else:
+        nodes = (_this_node(arguments, environ),)
+    print("\n".join(_joined(node, arguments.ports) for node in nodes))
+    return 0
+
+
+def _look(arguments: argparse.Namespace, environ: Mapping[str, str]) -> here.Here:
+    return here.look(environ, **({"interface": arguments.interface} if arguments.interface else {}))
+
+
+def _this_node(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Node:
+    found = _look(arguments, environ)
     chosen = here.interface(found.resolved)
     print(f"{chosen.name}: {chosen.reason}", file=sys.stderr)
-    print(_joined(chosen.address, cluster.me.port if arguments.ports else None))
-    return 0
+    return replace(found.facts.cluster.me, address=chosen.address)
 
 
-def _by_name(hosts: Hosts, arguments: argparse.Namespace) -> int:
-    found = resolve_all(
-        [host for host, _ in hosts], deadline_s=arguments.timeout, stop=threading.Event(), log=Console(sys.stderr)
-    )
+def _cluster(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Cluster:
+    """The hosts given, or the platform's. Raises what is wrong with the platform's environment."""
+    if arguments.hosts:
+        hosts = [split_host(text, text) for text in arguments.hosts]
+        own = split_host(arguments.own, "--own") if arguments.own else hosts[0]
+        if own not in hosts:
+            raise ClusterMismatch("this node is not among the hosts", where=f"--own {arguments.own}")
+        return Cluster(tuple(Node(rank, *host) for rank, host in enumerate(hosts)), hosts.index(own))
+    found = _look(arguments, environ)
+    found.check()
+    cluster = found.facts.cluster
+    if not arguments.own_role:
+        return cluster
+    ours = [node for node in cluster.nodes if node.role == cluster.me.role]
+    nodes = tuple(replace(node, rank=rank) for rank, node in enumerate(ours))
+    return replace(cluster, nodes=nodes, node_rank=ours.index(cluster.me))
+
+
+def _resolve(nodes: Iterable[Node], timeout: float, log: Log) -> tuple[Node, ...]:
+    nodes = tuple(nodes)
+    hosts = [node.address or node.host for node in nodes]
+    found = resolve_all(hosts, deadline_s=timeout, stop=threading.Event(), log=log)
     for host in found:
         print(f"{host}: {found[host][0]}", file=sys.stderr)
-    print("\n".join(_joined(found[host][0], port if arguments.ports else None) for host, port in hosts))
-    return 0
+    return tuple(replace(node, address=found[host][0]) for node, host in zip(nodes, hosts, strict=True))
 
 
-def _joined(address: str, port: int | None) -> str:
-    if port is None:
+def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> tuple[Node, ...]:
+    from ..network import peers, wire  # asyncio behind them costs more than all the rest
+
+    if arguments.hosts and not arguments.own:
+        raise UsageError("--exchange needs to know which of the hosts this one is", remedy="say --own HOST:PORT")
+    found, cluster = _look(arguments, environ), _cluster(arguments, environ)
+    chosen = here.interface(found.resolved)
+    print(f"{chosen.name}: {chosen.reason}", file=sys.stderr)
+    if cluster.size == 1:
+        return (replace(cluster.me, address=chosen.address),)
+    met = peers.meet(
+        cluster,
+        peers.Card(socket.gethostname(), chosen.address, chosen.name),
+        port=cluster.master.port or peers.DEFAULT_PORT,
+        secret=wire.secret_of(cluster, found.facts.job_id),
+        deadline_s=arguments.timeout,
+        stop=threading.Event(),
+        log=log,
+    )
+    try:
+        return met.placed(cluster).nodes
+    finally:
+        met.close()
+
+
+def _joined(node: Node, with_port: bool) -> str:
+    address = node.address or ""
+    if not with_port or node.port is None:
         return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return f"[{address}]:{node.port}" if ":" in address else f"{address}:{node.port}"

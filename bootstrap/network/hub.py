@@ -119,7 +119,7 @@ class Hub:
             if greeted is not None:
                 writer.write(greeted.seal_out.close({"channel": self._channel_port}))
                 await asyncio.wait_for(reader.read(1), _PATIENCE)  # they close first
-        except (OSError, asyncio.TimeoutError, ValueError):
+        except (OSError, asyncio.TimeoutError, asyncio.CancelledError, ValueError):
             pass  # a scanner, a health check, a node that went away: it will come again if it is one of us
         finally:
             _reset(writer)
@@ -138,8 +138,10 @@ class Hub:
             _keep_alive(writer)
             while line := await reader.readline():
                 self._hear(member, greeted.seal_in.open(line))
-        except (OSError, asyncio.TimeoutError, ValueError):
-            pass  # a broken connection; what it means is decided below
+        except (OSError, asyncio.TimeoutError, asyncio.CancelledError, ValueError):
+            # A broken connection; what it means is decided below. Or the conversation is over: streams of Python 3.11
+            # and older print a traceback for a task that ends as cancelled.
+            pass
         finally:
             if member is not None:
                 self._gone(member)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 
 import pytest
 
-from tests.commands.conftest import Run
+from tests.commands.conftest import BOOTSTRAP, Run
 
 LOOPBACK = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
 TWO_NODES = {
@@ -73,3 +75,27 @@ def test_a_name_that_never_exists_ends_the_wait_with_its_own_exit_code(bootstrap
 
 def test_an_interface_of_other_nodes_cannot_be_asked_for(bootstrap: Run) -> None:
     assert bootstrap("ip", "--all", "--interface", LOOPBACK).returncode == 101
+
+
+def test_nodes_that_exchange_their_addresses_get_the_same_list() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    lists = {"BATCH_WORKER_HOSTS": f"127.0.0.1:{port},127.0.0.1:2", "BATCH_SERVER_HOSTS": "never-there.invalid:9"}
+    argv = [BOOTSTRAP, "ip", "--exchange", "--own-role", "--ports", "--timeout", "60"]
+    nodes = []
+    for index in range(2):
+        own = {"DLS_TASK_INDEX": str(index), "BATCH_TASKGROUP_NAME": "worker", "BOOTSTRAP_INTERFACE": LOOPBACK}
+        environ = {"PATH": os.defpath, **lists, **own}
+        nodes.append(subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    for node in nodes:
+        stdout, stderr = node.communicate(timeout=100)
+        assert stdout.decode() == f"127.0.0.1:{port}\n127.0.0.1:2\n", stderr.decode()
+        assert b"Traceback" not in stderr
+
+
+def test_an_exchange_between_hosts_that_were_named_needs_to_know_our_own(bootstrap: Run) -> None:
+    done = bootstrap("ip", "--exchange", "a:1", "b:2")
+    assert done.returncode == 101
+    assert b"--own" in done.stderr
+    assert bootstrap("ip", "--exchange", "--own", "c:3", "a:1", "b:2").returncode == 103

@@ -24,6 +24,8 @@ INSTALLED = (
     "modelarts-downloader.py",
 )
 
+Process = subprocess.Popen[bytes]
+
 
 @dataclass
 class Image:
@@ -38,6 +40,13 @@ class Image:
         return subprocess.run(
             list(argv), env={**self.environ, **(env or {})}, cwd=cwd or self.home, input=stdin, capture_output=True,
             timeout=120,
+        )  # fmt: skip
+
+    def start(self, *argv: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Process:
+        """The same, while others run; :func:`finished` waits for it."""
+        return subprocess.Popen(
+            list(argv), env={**self.environ, **(env or {})}, cwd=cwd or self.home,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def bash(self, script: str, *, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -64,6 +73,14 @@ class Image:
 
 def arguments(calls: Path) -> list[str]:
     return calls.read_text().splitlines()[1:]
+
+
+def finished(process: Process) -> subprocess.CompletedProcess[bytes]:
+    try:
+        stdout, stderr = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def text(process: subprocess.CompletedProcess[bytes]) -> str:
