@@ -27,6 +27,10 @@ SECRETS_DIR = "/run/secrets"
 """Where Docker, Swarm and Podman mount secrets."""
 
 
+GENERATIONS = 8
+"""How many of the keys that were replaced are masked still, whether they have ended or not."""
+
+
 def find(
     environ: Mapping[str, str],
     *,
@@ -61,7 +65,7 @@ def find(
             yield metadata_service(metadata_url, files)
         yield boto_chain(files, metadata=bool(metadata_url))
 
-    return Keyring(tuple(places()), log)
+    return Keyring(tuple(places()), secrets, log)
 
 
 class Keyring:
@@ -71,12 +75,14 @@ class Keyring:
     over for those of a later place.
     """
 
-    def __init__(self, places: tuple[Place, ...], log: Log) -> None:
+    def __init__(self, places: tuple[Place, ...], secrets: Secrets, log: Log) -> None:
         self._places = places
+        self._secrets = secrets
         self._log = log
         self._lock = threading.Lock()
         self._rejected: set[tuple[str, str, str]] = set()
         self._current: Credentials | None = None
+        self._former: list[Credentials] = []
 
     def __call__(self) -> Credentials:
         """The newest keys.
@@ -100,6 +106,8 @@ class Keyring:
                 self._compare(self._current)
             elif _identity(before) != _identity(self._current):
                 self._announce("object store keys renewed", self._current)
+                self._former.append(before)
+                self._forget_the_oldest(self._current)
             return self._current
 
     def rejected(self, credentials: Credentials) -> None:
@@ -140,6 +148,12 @@ class Keyring:
     def _has_ended(self, credentials: Credentials) -> bool:
         left = seconds_left(credentials)
         return _identity(credentials) in self._rejected or (left is not None and left <= 0)
+
+    def _forget_the_oldest(self, current: Credentials) -> None:
+        """Keys renewed every few minutes for weeks would make masking slow; those that ended are harmless."""
+        while len(self._former) > GENERATIONS and self._former[0].token and self._has_ended(self._former[0]):
+            dead = self._former.pop(0)
+            self._secrets.forget(set(_identity(dead)).difference(*map(_identity, [current, *self._former])))
 
     def _announce(self, event: str, credentials: Credentials) -> None:
         ends = credentials.expires.isoformat(timespec="seconds") if credentials.expires else "unknown"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -69,6 +69,14 @@ class Secrets:
                 self._values = tuple(sorted(self._names, key=len, reverse=True))
                 self._version += 1
         return ""
+
+    def forget(self, values: Iterable[str]) -> None:
+        """Drop values that are secret no longer (tokens that ended): a job of weeks must not drag all of them along."""
+        with self._lock:
+            for value in values:
+                self._names.pop(value, None)
+            self._values = tuple(sorted(self._names, key=len, reverse=True))
+            self._version += 1
 
     def __len__(self) -> int:
         return len(self._values)

@@ -413,6 +413,29 @@ def test_keys_that_have_ended_with_nothing_newer_have_their_own_message(seek: Se
         keys()
 
 
+def test_tokens_that_ended_long_ago_are_forgotten_and_nothing_else_is(
+    seek: Seek, secrets: Secrets, tmp_path: Path
+) -> None:
+    path = profile(tmp_path / "keys", "the-same-key", aws_session_token="token-00")
+    keys = seek({"AWS_SHARED_CREDENTIALS_FILE": str(path)})
+    for generation in range(1, 30):
+        keys.rejected(keys())
+        profile(path, "the-same-key", aws_session_token=f"token-{generation:02}")
+    keys()
+    tokens = sorted(set(secrets.values()) - {"the-same-key", "file-secret-key"})
+    assert tokens == [f"token-{generation:02}" for generation in range(21, 30)]
+    assert {"the-same-key", "file-secret-key"} <= set(secrets.values())
+
+
+def test_tokens_that_may_still_live_are_not_forgotten(seek: Seek, secrets: Secrets, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    keys = seek({"AWS_SHARED_CREDENTIALS_FILE": str(path)})
+    for generation in range(30):
+        profile(path, "the-same-key", aws_session_token=f"token-{generation:02}")
+        keys()
+    assert len(secrets.values()) == 32
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
