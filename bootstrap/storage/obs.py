@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,9 +35,9 @@ from bootstrap.errors import (
     SourceChanging,
     StoreUnavailable,
 )
-from bootstrap.job import Credentials, Endpoint
+from bootstrap.job import Endpoint
 from bootstrap.storage.endpoint import host_of, style_of
-from bootstrap.storage.keys import MARGIN, Keys
+from bootstrap.storage.keys import Keys
 from bootstrap.storage.local import Window, explain
 from bootstrap.storage.refusals import cause_of, is_expiry
 from bootstrap.storage.store import Entry
@@ -74,10 +72,7 @@ class ObsStore:
         self.bucket = bucket
         self.endpoint = endpoint
         self._keys = keys
-        self._credentials = keys.current()
-        self._client = self._connect(self._credentials)
-        self._accepted: Credentials | None = None  # the ones of the last request that succeeded
-        self._renewing = threading.Lock()
+        self._client = self._connect()
         self._v1 = False  # this store's listing knows only the first version
 
     def entries(self, prefix: str) -> Iterator[Entry]:
@@ -184,10 +179,10 @@ class ObsStore:
 
     # --- the client ---
 
-    def _connect(self, credentials: Credentials) -> S3Client:
+    def _connect(self) -> S3Client:
         core = botocore.session.Session()
         core.set_config_variable("profile", None)  # an AWS_PROFILE of the image is none of our business
-        core.get_component("credential_provider").insert_before("env", _Source(credentials, self._provider))
+        core.get_component("credential_provider").insert_before("env", _Source(self._keys))
         if not self.endpoint.verify:  # said once by who opened us; urllib3 would say it at every connection
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         client = boto3.session.Session(botocore_session=core).client(
@@ -213,7 +208,7 @@ class ObsStore:
     def _ask(self, what: str, key: str, request: Callable[[], T]) -> T:
         """Make one request. Newer credentials, where there are some, get a chance; then the error gets words."""
         for renewals in range(_RENEWALS + 1):
-            used = self._credentials
+            used = self._keys.current()
             try:
                 answer = request()
             except (
@@ -222,20 +217,12 @@ class ObsStore:
                 boto3.exceptions.Boto3Error,
                 *_NETWORK,
             ) as error:
-                if renewals == _RENEWALS or not is_expiry(_code(error)) or not self._renewed(used):
+                if renewals == _RENEWALS or not is_expiry(_code(error)) or not self._keys.renewed(used):
                     raise self.refusal(error, what, key) from error
             else:
-                self._accepted = used
+                self._keys.accepted(used)
                 return answer
         raise AssertionError("the last round returns or raises")
-
-    def _renewed(self) -> bool:
-        """Whether the source of the credentials has other ones by now (a rotated file); if so they are in use."""
-        if not self._keys.renewed(self._credentials):
-            return False
-        self._credentials = self._keys.current()
-        self._client = self._connect()
-        return True
 
     # --- errors ---
 
@@ -322,27 +309,29 @@ class ObsBody:
 
 
 class _Source(botocore.credentials.CredentialProvider):
-    """Our credentials in the place where botocore looks for its own, renewed before they end."""
+    """Our credentials in the place where botocore looks for its own."""
 
     METHOD = "bootstrap"
 
-    def __init__(self, first: Credentials, keys: Keys) -> None:
+    def __init__(self, keys: Keys) -> None:
         super().__init__()
-        self._first = first
         self._keys = keys
 
     def load(self) -> botocore.credentials.Credentials:
-        now = self._first
-        if now.expires is None:
-            return botocore.credentials.Credentials(now.access_key, now.secret_key, now.token or None, self.METHOD)
-        # botocore's own limits (15 and 10 minutes) are longer than some tokens live.
-        return botocore.credentials.RefreshableCredentials.create_from_metadata(
-            _metadata(now),
-            refresh_using=lambda: _metadata(self._keys.current()),
-            method=self.METHOD,
-            advisory_timeout=int(MARGIN),
-            mandatory_timeout=int(MARGIN) // 2,
-        )
+        return _Current(self._keys)
+
+
+class _Current(botocore.credentials.Credentials):
+    """The newest credentials at each request. botocore's own renewal begins too early for tokens of some minutes."""
+
+    def __init__(self, keys: Keys) -> None:
+        now = keys.current()
+        super().__init__(now.access_key, now.secret_key, now.token or None, _Source.METHOD)
+        self._keys = keys
+
+    def get_frozen_credentials(self) -> botocore.credentials.ReadOnlyCredentials:
+        now = self._keys.current()
+        return botocore.credentials.ReadOnlyCredentials(now.access_key, now.secret_key, now.token or None)
 
 
 def _never_redirected(context: dict[str, Any], **_: object) -> None:
@@ -352,16 +341,6 @@ def _never_redirected(context: dict[str, Any], **_: object) -> None:
     endpoint that was configured is not to be left for another. The refusal itself says what to set.
     """
     context.setdefault("s3_redirect", {})["redirected"] = True
-
-
-def _metadata(credentials: Credentials) -> dict[str, str]:
-    never = datetime.now(timezone.utc) + timedelta(days=3650)  # temporary keys were replaced by permanent ones
-    return {
-        "access_key": credentials.access_key,
-        "secret_key": credentials.secret_key,
-        "token": credentials.token,
-        "expiry_time": (credentials.expires or never).isoformat(),
-    }
 
 
 def _code(error: BaseException | None) -> str:

@@ -1,4 +1,4 @@
-"""From a location to a store. boto3 is imported when the first bucket is opened, and not before."""
+"""From a location to a store. What only remote stores need is imported when the first bucket is opened."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Stores:
         with self._lock:
             store = self._buckets.get(location.bucket)
             if store is None:
-                from bootstrap.storage.obs import ObsStore  # boto3 costs 0.2 s; local jobs never pay for it
+                from bootstrap.storage.bucket import BucketStore  # local jobs never pay for sockets and XML
 
                 endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
                 endpoint = for_bucket(endpoint, location.bucket)
                 if not endpoint.verify:
                     self._log.warning("TLS certificates are not checked (S3_VERIFY_SSL)", endpoint=endpoint.url)
-                store = self._buckets[location.bucket] = ObsStore(location.bucket, endpoint, self._provider)
+                store = self._buckets[location.bucket] = BucketStore(location.bucket, endpoint, self._provider)
         return store

@@ -42,7 +42,7 @@ def plan_tree(entries: Iterable[Entry], prefix: str, where: Location) -> Plan:
             continue
         reason = _unsafe(relative)
         path = "/".join(part for part in relative.split("/") if part)
-        if not reason and not entry.is_marker and path in files:
+        if not reason and not entry.is_marker and path in files and files[path].key != entry.key:
             reason = f"the same file as {files[path].key}"
         if reason:
             refused.append((entry.key, reason))

@@ -137,6 +137,7 @@ def _fetch_archive(
         check_room(Plan((), ((source.name, entry),)), os.fspath(target_dir))
         progress = Progress(log, "fetching", files=1, size=entry.size)
         partial = bring(store, entry, os.fspath(target_dir / source.name), staging, progress=progress, stop=stop)
+        progress.finish()
         return _unpacked(Path(partial), source, name, target_dir, direct=direct, progress=progress, stop=stop, log=log)
     except OSError as error:
         raise explain(error, error.filename or target_dir, "cannot write what is fetched") from error

@@ -21,6 +21,8 @@ from bootstrap.errors import (
     StoreUnavailable,
 )
 from bootstrap.job import Credentials, Endpoint
+from bootstrap.storage.bucket import BucketStore
+from bootstrap.storage.keys import Keys
 from bootstrap.storage.obs import ObsStore
 from bootstrap.storage.open import Stores
 from bootstrap.storage.refusals import cause_of
@@ -33,9 +35,9 @@ from tests.lab.tls import Authority
 from tests.storage.conftest import MemoryLog, Mover, credentials_of, make_tree, stores_of, tree_of
 
 
-def open_store(store: Store, bucket: str, **changes: object) -> ObsStore:
+def open_store(store: Store, bucket: str, **changes: object) -> BucketStore:
     opened = stores_of(store, **changes).open(parse(f"obs://{bucket}"))
-    assert isinstance(opened, ObsStore)
+    assert isinstance(opened, BucketStore)
     return opened
 
 
@@ -213,7 +215,7 @@ def test_keys_that_are_about_to_end_are_read_again_before_they_do(obs: Obs) -> N
         ends = datetime.now(timezone.utc) + timedelta(seconds=2 if len(calls) == 1 else 3600)
         return replace(credentials_of(issued), expires=ends)
 
-    store = ObsStore(bucket.name, Endpoint(obs.store.endpoint, obs.store.region), provider)
+    store = ObsStore(bucket.name, Endpoint(obs.store.endpoint, obs.store.region), Keys(provider))
     list(store.entries(""))
     deadline = time.monotonic() + 20
     while len(calls) < 2 and time.monotonic() < deadline:
@@ -227,7 +229,9 @@ def test_rotated_keys_without_an_end_are_found_when_the_old_ones_are_refused(obs
     bucket = obs.make_bucket()
     bucket.put("a", b"a")
     newest = [obs.issue()]
-    store = ObsStore(bucket.name, Endpoint(obs.store.endpoint, obs.store.region), lambda: credentials_of(newest[0]))
+    store = ObsStore(
+        bucket.name, Endpoint(obs.store.endpoint, obs.store.region), Keys(lambda: credentials_of(newest[0]))
+    )
     list(store.entries(""))
     obs.end(newest[0])
     newest[0] = obs.issue()

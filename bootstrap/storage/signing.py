@@ -1,0 +1,59 @@
+"""AWS signature version 4 for plain requests, as the S3 API reference describes it ("Authenticating Requests")."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+
+from bootstrap.job import Credentials
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+"""The digest of a request without a body."""
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class Signer:
+    """Makes the heads of signed requests to one host. The day's key is computed once a day, not once a request."""
+
+    def __init__(self, credentials: Credentials, region: str, host: str) -> None:
+        self.credentials = credentials
+        self._region = region
+        self._host = host
+        self._day = ""
+        self._key = b""
+        self._names = "host;x-amz-content-sha256;x-amz-date" + ";x-amz-security-token" * bool(credentials.token)
+
+    def head(self, method: str, path: str, query: str = "", *, digest: str = EMPTY, more: str = "") -> bytes:
+        """The request up to its body. ``path`` and ``query`` are encoded, and ``query`` is in order, already.
+
+        ``digest`` is the body's SHA-256; ``more`` are further header lines, each with its line end, left unsigned.
+        """
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
+        token = self.credentials.token
+        signed = f"host:{self._host}\nx-amz-content-sha256:{digest}\nx-amz-date:{moment}\n"
+        if token:
+            signed += f"x-amz-security-token:{token}\n"
+            more = f"x-amz-security-token: {token}\r\n{more}"
+        canonical = f"{method}\n{path}\n{query}\n{signed}\n{self._names}\n{digest}"
+        text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        seal = hmac.digest(self._day_key(moment[:8]), text.encode(), "sha256").hex()
+        return (
+            f"{method} {path}{'?' if query else ''}{query} HTTP/1.1\r\n"
+            f"Host: {self._host}\r\n"
+            f"x-amz-content-sha256: {digest}\r\n"
+            f"x-amz-date: {moment}\r\n"
+            f"Authorization: {_ALGORITHM} Credential={self.credentials.access_key}/{scope}, "
+            f"SignedHeaders={self._names}, Signature={seal}\r\n"
+            f"{more}\r\n"
+        ).encode()
+
+    def _day_key(self, day: str) -> bytes:
+        if day != self._day:
+            key = f"AWS4{self.credentials.secret_key}".encode()
+            for part in (day, self._region, "s3", "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key, self._day = key, day
+        return self._key

@@ -1,0 +1,148 @@
+"""One kept-alive HTTP/1.1 connection, down at its bytes: requests go out, answers with a length come back in order."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+
+_BUFFER = 512 << 10
+_CONNECT_TIMEOUT = 5.0
+_SILENCE = 15.0  # seconds without a byte; the client of record is more patient
+
+
+class Unusual(Exception):
+    """Not the plain case. What it means is for the client of record to find out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, the headers by lower-case name, and how long the body is that comes next."""
+
+    status: int
+    headers: dict[str, str]
+    size: int
+
+    @property
+    def etag(self) -> str:
+        """The ETag, made unlike any MD5 if it is not one: encrypted objects have 32 digits of something else."""
+        etag = self.headers.get("etag", "").strip('"')
+        for dialect in ("amz", "obs"):
+            kind = self.headers.get(f"x-{dialect}-server-side-encryption", "AES256")
+            if kind != "AES256" or f"x-{dialect}-server-side-encryption-customer-algorithm" in self.headers:
+                return f"{etag}-encrypted"
+        return etag
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the server closes the connection after it."""
+        return self.headers.get("connection", "").lower() == "close"
+
+
+class Connection:
+    """Raises ``OSError`` (``ssl.SSLError`` is one) for what the network does, :class:`Unusual` for the rest."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._socket = socket.create_connection((host, port), _CONNECT_TIMEOUT)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
+                self._socket = tls.wrap_socket(self._socket, server_hostname=host)
+            self._socket.settimeout(_SILENCE)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._unsent: list[bytes] = []
+        self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0  # what was received and not yet taken
+
+    def send(self, data: bytes) -> None:
+        """Have ``data`` go out with the next :meth:`flush`: many small requests in one packet."""
+        self._unsent.append(data)
+
+    def flush(self) -> None:
+        """Send what has been gathered."""
+        if self._unsent:
+            self._socket.sendall(b"".join(self._unsent))
+            self._unsent.clear()
+
+    def send_file(self, file: int, start: int, size: int) -> None:
+        """Send a part of a file. Raises :class:`Unusual` if there is less of it by now."""
+        self.flush()
+        while size:
+            piece = os.pread(file, min(size, _BUFFER), start)
+            if not piece:
+                raise Unusual("a file became shorter")
+            self._socket.sendall(piece)
+            start += len(piece)
+            size -= len(piece)
+
+    def answer(self) -> Answer:
+        """The head of the next answer."""
+        self.flush()
+        while (end := self._buffer.find(b"\r\n\r\n", self._start, self._end)) < 0:
+            self._receive()
+        lines = self._buffer[self._start : end].decode("latin-1").split("\r\n")
+        self._start = end + 4
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        version, _, rest = lines[0].partition(" ")
+        if version != "HTTP/1.1" or "transfer-encoding" in headers or "content-encoding" in headers:
+            raise Unusual(lines[0])
+        try:
+            return Answer(int(rest[:3]), headers, int(headers.get("content-length", "")))
+        except ValueError:
+            raise Unusual(lines[0]) from None
+
+    def body(self, size: int) -> bytes:
+        """The next ``size`` bytes."""
+        have = self._end - self._start
+        if size <= have:
+            self._start += size
+            return bytes(self._view[self._start - size : self._start])
+        whole = bytearray(size)
+        view = memoryview(whole)
+        view[:have] = self._view[self._start : self._end]
+        self._start = self._end = 0
+        while have < size:
+            have += self._into(view[have:])
+        return bytes(whole)
+
+    def pour(self, size: int, take: Callable[[memoryview], None]) -> None:
+        """Give the next ``size`` bytes to ``take`` as they come; what it is given is valid only until it returns."""
+        while size:
+            if self._start == self._end:
+                self._start = self._end = 0
+                # A whole buffer at a time as far as it fits, never into the next answer, so nothing is copied twice.
+                self._end = self._into(self._view[: min(size, _BUFFER)])
+            step = min(size, self._end - self._start)
+            take(self._view[self._start : self._start + step])
+            self._start += step
+            size -= step
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _receive(self) -> None:
+        """More bytes behind what is there; moved to the front first when the end is near."""
+        if self._end > _BUFFER // 2:
+            left = self._end - self._start
+            self._buffer[:left] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, left
+        if self._end == _BUFFER:
+            raise Unusual("an answer's head of more than half a megabyte")
+        self._end += self._into(self._view[self._end :])
+
+    def _into(self, place: memoryview) -> int:
+        received = self._socket.recv_into(place)
+        if not received:
+            raise ConnectionResetError("the connection ended")
+        return received
