@@ -5,21 +5,28 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bootstrap.errors import NothingThere, SourceChanging, StoreUnavailable
 from bootstrap.job import StopRequest
+from bootstrap.storage.express import Errand, Errands, ride
 from bootstrap.storage.largefile import PIECE, LargeFile
-from bootstrap.storage.local import Staging, executable_if_script, explain
+from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
 from bootstrap.storage.plan import Plan
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
+from bootstrap.storage.wire import Answer, Connection, Unusual, expect
 from bootstrap.storage.workers import TransferStopped, in_parallel
 
-WIDTH = 16
-_ATTEMPTS = 5
+if TYPE_CHECKING:
+    from bootstrap.storage.lane import Lane
 
-Task = Callable[[], None]
+WIDTH = 16
+"""Most requests under way at once through the client of record, and most connections of the lane."""
+
+_RIDES = 4  # connections of the lane for small objects alone; more only fight for the interpreter
+_AT_ONCE = 512 << 10  # bytes; larger objects are written as they come. 16 connections hold twice this each at most
+_ATTEMPTS = 5
 
 
 def bring_all(store: Store, plan: Plan, root: str, *, progress: Progress, stop: StopRequest) -> None:
@@ -39,10 +46,17 @@ def bring_all(store: Store, plan: Plan, root: str, *, progress: Progress, stop: 
         os.makedirs(root, exist_ok=True)
         for directory in plan.directories:
             os.makedirs(os.path.join(root, directory), exist_ok=True)
-        tasks: list[Task] = []
+        parts: list[Whole | Piece] = []
         for path, entry in sorted(plan.files, key=lambda file: -file[1].size):  # the largest take longest
-            tasks += download.tasks(os.path.join(root, path), entry)
-        for done in in_parallel(tasks, lambda task: task(), width=WIDTH, beat=beat):
+            parts += download.parts(os.path.join(root, path), entry)
+        lane = store.lane
+        if lane is not None:
+            errands = Errands(parts)
+            rides = min(WIDTH, _RIDES + sum(isinstance(part, Piece) for part in parts), len(parts))
+            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, stop), width=rides, beat=beat):
+                ended.value()
+            parts = errands.left_over()
+        for done in in_parallel(parts, lambda part: part.bring(), width=min(WIDTH, len(parts)), beat=beat):
             done.value()
     except OSError as error:
         raise explain(error, error.filename or root, "cannot write what is fetched") from error
@@ -51,60 +65,187 @@ def bring_all(store: Store, plan: Plan, root: str, *, progress: Progress, stop: 
 
 
 class Download:
-    """From one store, over its client of record."""
+    """What all parts of one download share."""
 
     def __init__(self, store: Store, staging: Staging, progress: Progress, stop: StopRequest) -> None:
         self.store, self.staging, self.progress, self.stop = store, staging, progress, stop
 
-    def tasks(self, final: str, entry: Entry) -> list[Task]:
-        """One task for a small object, one a piece for a large one."""
+    def parts(self, final: str, entry: Entry) -> list[Whole | Piece]:
+        """A small object as it is, a large one in pieces."""
+        whole = Whole(self, final, entry)
         if entry.size < 2 * PIECE or not entry.etag:
-            return [lambda: self.whole(final, entry)]
-        large = LargeFile(entry, final, self.staging, self.stop, lambda: self.whole(final, entry))
-        return [self._piece_task(large, start, end) for start, end in large.pieces()]
+            return [whole]
+        large = LargeFile(entry, final, self.staging, self.stop, whole.bring)
+        return [Piece(self, large, start, end) for start, end in large.pieces()]
 
-    def whole(self, final: str, entry: Entry) -> None:
-        """Bring one object, in one stream, and give it its name."""
-        partial = bring(self.store, entry, final, self.staging, progress=self.progress, stop=self.stop)
-        self.staging.publish(partial, final)
-        self.progress.finish()
 
-    def piece(self, large: LargeFile, start: int, end: int) -> None:
-        """Bring a piece, again if need be, and have the file conclude if it was the last."""
+class Whole(Errand):
+    """One object, in one stream."""
+
+    __slots__ = ("_download", "_entry", "_final", "weight")
+
+    def __init__(self, download: Download, final: str, entry: Entry) -> None:
+        super().__init__()
+        self._download, self._final, self._entry = download, final, entry
+        self.weight = 1 + (entry.size >> 18)
+
+    def send(self, lane: Lane, connection: Connection) -> None:
+        connection.send(lane.get(self._entry.key))
+
+    def take(self, connection: Connection, answer: Answer) -> None:
+        size = self._entry.size
+        expect(answer, 200, size)
+        # Encrypted objects have ETags that look like a digest; only the answer says so.
+        expected = Entry("", size, answer.etag or self._entry.etag).md5
+        if size <= _AT_ONCE:
+            body = connection.body(size)
+            if expected and hashlib.md5(body, usedforsecurity=False).hexdigest() != expected:
+                raise Unusual("other bytes than the object's")
+            self._keep(body)
+        else:
+            self._stream(connection, size, expected)
+
+    def bring(self) -> None:
+        """Over the client of record."""
+        download = self._download
+        partial = bring(
+            download.store,
+            self._entry,
+            self._final,
+            download.staging,
+            progress=download.progress,
+            stop=download.stop,
+        )
+        download.staging.publish(partial, self._final)
+        download.progress.finish()
+
+    def _keep(self, body: bytes) -> None:
+        staging, progress = self._download.staging, self._download.progress
         try:
-            if not large.spoiled:
-                self._bring_piece(large, start, end)
-        except SourceChanging:
-            large.spoil()
-        if large.arrived():
-            self.progress.finish()
-
-    def _piece_task(self, large: LargeFile, start: int, end: int) -> Task:
-        return lambda: self.piece(large, start, end)
-
-    def _bring_piece(self, large: LargeFile, start: int, end: int) -> None:
-        file, entry = large.open(), large.entry
-        for attempt in range(1, _ATTEMPTS + 1):
-            at = start
+            file, partial = staging.create(self._final)
             try:
-                body = self.store.read(entry.key, start=start, end=end, etag=entry.etag)
+                write(file, body, 0)
+                if body.startswith(b"#!"):
+                    executable_if_script(file)
+            finally:
+                os.close(file)
+            staging.publish(partial, self._final)
+        except OSError as error:
+            raise explain(error, self._final, "cannot write what is fetched") from error
+        progress.add(len(body))
+        progress.finish()
+
+    def _stream(self, connection: Connection, size: int, expected: str) -> None:
+        staging, progress, stop = self._download.staging, self._download.progress, self._download.stop
+        digest = hashlib.md5(usedforsecurity=False)
+        at = 0
+        with local_trouble(self._final):
+            file, partial = staging.create(self._final)
+
+        def take(piece: memoryview) -> None:
+            nonlocal at
+            if stop.is_set():
+                raise TransferStopped
+            with local_trouble(self._final):
+                write(file, piece, at)
+            if expected:
+                digest.update(piece)
+            at += len(piece)
+            progress.add(len(piece))
+
+        try:
+            connection.pour(size, take)
+            if expected and digest.hexdigest() != expected:
+                raise Unusual("other bytes than the object's")
+            with local_trouble(self._final):
+                executable_if_script(file)
+                staging.publish(partial, self._final)
+            progress.finish()
+        except (OSError, Unusual):
+            progress.add(-at)
+            staging.discard(partial)
+            raise
+        finally:
+            os.close(file)
+
+
+class Piece(Errand):
+    """A part of a large object."""
+
+    __slots__ = ("_download", "_end", "_large", "_start")
+
+    weight = 16
+
+    def __init__(self, download: Download, large: LargeFile, start: int, end: int) -> None:
+        super().__init__()
+        self._download, self._large, self._start, self._end = download, large, start, end
+
+    def send(self, lane: Lane, connection: Connection) -> None:
+        connection.send(lane.get(self._large.entry.key, self._start, self._end))
+
+    def take(self, connection: Connection, answer: Answer) -> None:
+        large, progress, stop = self._large, self._download.progress, self._download.stop
+        expect(answer, 206, self._end - self._start)
+        if answer.etag != large.entry.etag:
+            raise Unusual("another object than listed")
+        with local_trouble(large.final):
+            file = large.open()
+        at = self._start
+
+        def take(piece: memoryview) -> None:
+            nonlocal at
+            if stop.is_set():
+                raise TransferStopped
+            with local_trouble(large.final):
+                write(file, piece, at)
+            at += len(piece)
+            progress.add(len(piece))
+
+        try:
+            connection.pour(self._end - self._start, take)
+        except OSError:
+            progress.add(self._start - at)
+            raise
+        self._conclude()
+
+    def bring(self) -> None:
+        """Over the client of record, again if need be."""
+        try:
+            if not self._large.spoiled:
+                self._bring()
+        except SourceChanging:
+            self._large.spoil()
+        self._conclude()
+
+    def _conclude(self) -> None:
+        with local_trouble(self._large.final):
+            if self._large.arrived():
+                self._download.progress.finish()
+
+    def _bring(self) -> None:
+        store, progress, stop = self._download.store, self._download.progress, self._download.stop
+        file, entry = self._large.open(), self._large.entry
+        for attempt in range(1, _ATTEMPTS + 1):
+            at = self._start
+            try:
+                body = store.read(entry.key, start=self._start, end=self._end, etag=entry.etag)
                 for piece in body:
-                    if self.stop.is_set():
+                    if stop.is_set():
                         body.close()
                         raise TransferStopped
                     write(file, piece, at)
                     at += len(piece)
-                    self.progress.add(len(piece))
-                if at != end:
+                    progress.add(len(piece))
+                if at != self._end:
                     raise SourceChanging("an object has another size than listed", where=entry.key)
                 return
             except NothingThere as error:
                 raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
             except StoreUnavailable:
-                self.progress.add(start - at)
+                progress.add(self._start - at)
                 if attempt == _ATTEMPTS:
                     raise
-            pause(attempt, self.stop)
+            pause(attempt, stop)
 
 
 def bring(store: Store, entry: Entry, final: str, staging: Staging, *, progress: Progress, stop: StopRequest) -> str:

@@ -1,46 +1,58 @@
 """Errands over the fast lane: requests sent ahead on a few connections, answers taken in their order.
 
-What the lane cannot do is left over, never lost: an errand ends in its ``take`` having returned, or in ``left``.
+What the lane cannot do is left over, never lost: an errand ends with its ``take``, or is left for boto3.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bootstrap.job import StopRequest
-from bootstrap.storage.lane import Lane
 from bootstrap.storage.wire import Answer, Connection, Unusual
 from bootstrap.storage.workers import TransferStopped
 
+if TYPE_CHECKING:
+    from bootstrap.storage.lane import Lane
+
 _AHEAD = 32
-"""How much may be on its way on one connection, in units of :attr:`Errand.weight`."""
+"""How much may be on its way on one connection, in units of an errand's weight."""
 
 _TRIES = 2  # on the lane; the client of record has its own
 _STRIKES = 3  # connections in a row that brought nothing
 
 
-@dataclass(eq=False, slots=True)
 class Errand:
-    """One exchange. ``send`` writes the request; ``take`` reads the answer to its end and finishes the work.
-
-    Both may raise :class:`Unusual`, and ``OSError`` for what the connection does. Trouble that is not the connection's
-    has to come as another class; it ends the ride.
+    """One exchange. Both methods may raise :class:`Unusual`, and ``OSError`` for what the connection does; trouble that
+    is not the connection's has to come as another class, and ends the ride.
     """
 
-    send: Callable[[Connection], None]
-    take: Callable[[Connection, Answer], None]
+    __slots__ = ("tries",)
+
     weight: int = 1
-    tries: int = 0
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def send(self, lane: Lane, connection: Connection) -> None:
+        """Write the request."""
+        raise AssertionError("every kind of errand has its own")
+
+    def take(self, connection: Connection, answer: Answer) -> None:
+        """Read the answer to its end, and finish the work."""
+        raise AssertionError("every kind of errand has its own")
 
 
-class Errands:
+E = TypeVar("E", bound=Errand)
+
+
+class Errands(Generic[E]):
     """What is to be done, shared by all rides; and what is left over."""
 
-    def __init__(self, waiting: Iterable[Errand]) -> None:
-        self.left: list[Errand] = []
+    def __init__(self, waiting: Iterable[E]) -> None:
+        self._left: list[E] = []
         self._waiting = deque(waiting)
         self._lock = threading.Lock()
         self._ahead = _AHEAD
@@ -48,9 +60,9 @@ class Errands:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def more(self, under_way: int) -> list[Errand]:
+    def more(self, under_way: int) -> list[E]:
         """As many as may still be sent on a connection with so much weight under way."""
-        batch: list[Errand] = []
+        batch: list[E] = []
         if under_way > self._ahead // 2:
             return batch
         with self._lock:
@@ -59,7 +71,7 @@ class Errands:
                 batch.append(self._waiting.popleft())
         return batch
 
-    def give_back(self, unanswered: Iterable[Errand], answered: int) -> None:
+    def give_back(self, unanswered: Iterable[E], answered: int) -> None:
         """Errands of a connection that ended after so many answers. They are done again, or left after a few times."""
         errands = list(unanswered)
         with self._lock:
@@ -70,26 +82,26 @@ class Errands:
                 if errand.tries < _TRIES:
                     self._waiting.appendleft(errand)
                 else:
-                    self.left.append(errand)
+                    self._left.append(errand)
 
-    def leave(self, errand: Errand) -> None:
+    def leave(self, errand: E) -> None:
         """The lane is no place for this one."""
         with self._lock:
-            self.left.append(errand)
+            self._left.append(errand)
 
-    def leave_all(self) -> list[Errand]:
-        """Everything that is left, now that all rides have ended."""
+    def left_over(self) -> list[E]:
+        """Everything that is not done, now that all rides have ended."""
         with self._lock:
-            self.left.extend(self._waiting)
+            self._left.extend(self._waiting)
             self._waiting.clear()
-            return self.left
+            return self._left
 
 
-def ride(lane: Lane, errands: Errands, stop: StopRequest) -> None:
+def ride(lane: Lane, errands: Errands[E], stop: StopRequest) -> None:
     """Do errands on one connection, or on the next when it ends, until there are none or the lane does not work."""
     strikes = 0
     while len(errands) and strikes < _STRIKES:
-        under_way: deque[Errand] = deque()
+        under_way: deque[E] = deque()
         answered = _ride_once(lane, errands, under_way, stop)
         errands.give_back(under_way, answered)
         if answered:
@@ -97,7 +109,7 @@ def ride(lane: Lane, errands: Errands, stop: StopRequest) -> None:
         strikes = 0 if answered else strikes + 1
 
 
-def _ride_once(lane: Lane, errands: Errands, under_way: deque[Errand], stop: StopRequest) -> int:
+def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], stop: StopRequest) -> int:
     """One connection's life; returns how many answers it brought. What was not answered stays in ``under_way``."""
     answered = weight = 0
     connection: Connection | None = None
@@ -108,7 +120,7 @@ def _ride_once(lane: Lane, errands: Errands, under_way: deque[Errand], stop: Sto
             under_way.extend(batch)
             for errand in batch:
                 weight += errand.weight
-                errand.send(connection)
+                errand.send(lane, connection)
             connection.flush()
             if not under_way:
                 return answered

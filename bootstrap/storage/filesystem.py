@@ -17,6 +17,8 @@ _CHUNK = 1 << 20
 class FileStore:
     """Keys are paths below ``root`` with ``/`` between the parts. Objects are regular files."""
 
+    lane = None
+
     def __init__(self, root: Path) -> None:
         self.root = root
 

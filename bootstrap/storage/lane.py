@@ -21,7 +21,7 @@ from bootstrap.storage.endpoint import host_of, style_of
 from bootstrap.storage.keys import MARGIN, Keys, remaining
 from bootstrap.storage.signing import Signer
 from bootstrap.storage.store import Entry
-from bootstrap.storage.wire import Answer, Connection, Unusual
+from bootstrap.storage.wire import Connection, Unusual, expect
 
 if TYPE_CHECKING:
     import ssl
@@ -118,12 +118,6 @@ class Lane:
         if signer is None or signer.credentials is not credentials:
             signer = self._signer = Signer(credentials, self._region, self._host)
         return signer
-
-
-def expect(answer: Answer, status: int, size: int) -> None:
-    """Raise :class:`Unusual` unless the answer is the plain one that was asked for."""
-    if answer.status != status or answer.size != size:
-        raise Unusual(f"status {answer.status}, {answer.size} bytes")
 
 
 def _page(connection: Connection) -> bytes:

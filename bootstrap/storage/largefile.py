@@ -28,7 +28,7 @@ class LargeFile:
         self, entry: Entry, final: str, staging: Staging, stop: StopRequest, again: Callable[[], None]
     ) -> None:
         self.entry = entry
-        self._final, self._staging, self._stop, self._again = final, staging, stop, again
+        self.final, self._staging, self._stop, self._again = final, staging, stop, again
         self._lock = threading.Lock()
         self._file = -1
         self._partial = ""
@@ -49,7 +49,7 @@ class LargeFile:
         """The descriptor to write at, of a file that has its full length already."""
         with self._lock:
             if self._file < 0:
-                self._file, self._partial = self._staging.create(self._final)
+                self._file, self._partial = self._staging.create(self.final)
                 os.ftruncate(self._file, self.entry.size)
             return self._file
 
@@ -68,7 +68,7 @@ class LargeFile:
             whole = not self._spoiled and (not self.entry.md5 or self._digest() == self.entry.md5)
             if whole:
                 executable_if_script(file)
-                self._staging.publish(self._partial, self._final)
+                self._staging.publish(self._partial, self.final)
         finally:
             os.close(file)
         if not whole:

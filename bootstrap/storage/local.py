@@ -7,6 +7,8 @@ import os
 import stat
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable, SourceChanging
 
@@ -23,6 +25,15 @@ def explain(error: OSError, path: str | os.PathLike[str], what: str) -> Bootstra
     if error.errno == errno.ENOENT:
         return NothingThere(what, where=path, why="no such file or directory")
     return PathUnusable(what, where=path, why=f"{why}; {rights(path)}")
+
+
+@contextmanager
+def local_trouble(path: str, what: str = "cannot write what is fetched") -> Iterator[None]:
+    """Turn the operating system's refusals inside the block into :func:`explain`'s words."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, error.filename or path, what) from error
 
 
 def rights(path: str) -> str:

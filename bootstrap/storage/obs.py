@@ -68,6 +68,8 @@ _NETWORK = (
 class ObsStore:
     """One bucket."""
 
+    lane = None
+
     def __init__(self, bucket: str, endpoint: Endpoint, keys: Keys) -> None:
         self.bucket = bucket
         self.endpoint = endpoint

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bootstrap.storage.lane import Lane
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -47,6 +50,10 @@ class Store(Protocol):
 
     The methods may be called from several threads at once.
     """
+
+    @property
+    def lane(self) -> Lane | None:
+        """The fast way for plain requests, where there is one."""
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key starts with ``prefix``, in the store's order."""

@@ -44,6 +44,12 @@ class Answer:
         return self.headers.get("connection", "").lower() == "close"
 
 
+def expect(answer: Answer, status: int, size: int) -> None:
+    """Raise :class:`Unusual` unless the answer is the plain one that was asked for."""
+    if answer.status != status or answer.size != size:
+        raise Unusual(f"status {answer.status}, {answer.size} bytes")
+
+
 class Connection:
     """Raises ``OSError`` (``ssl.SSLError`` is one) for what the network does, :class:`Unusual` for the rest."""
 
