@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bootstrap.errors import UsageError
 from bootstrap.job import Sourced
 from bootstrap.settings import flag, knobs, option, resolve, variable
+
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 def test_an_option_beats_a_variable_beats_the_platform_beats_the_default() -> None:
@@ -86,3 +91,12 @@ def test_every_setting_has_a_group_a_help_and_a_name_of_its_own() -> None:
         assert knob.group and knob.help, name
         assert (knob.parse is flag) == (not knob.metavar), name
         assert variable(name).startswith("BOOTSTRAP_") and option(name).startswith("--")
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in knobs()])
+def test_the_readme_lists_it(name: str) -> None:
+    (knob,) = [knob for other, knob, _ in knobs() if other == name]
+    shown = f"`{option(name)} {knob.metavar}`" if knob.metavar else f"`{option(name)}`"
+    (row,) = [line for line in README.read_text().splitlines() if line.startswith(f"| {shown} |")]
+    assert f"| `{variable(name)}` |" in row
+    assert row.endswith(f"| {knob.help} |")

@@ -53,11 +53,15 @@ class Container:
         self.tmp = root / "tmp"
         for directory in (self.home, self.work, self.tmp):
             directory.mkdir(parents=True, exist_ok=True)
+        # The image's own Python: not ours, and not a version manager's shim that changes the environment.
+        programs = root / "bin"
+        programs.mkdir()
+        for name in ("python", "python3"):
+            (programs / name).symlink_to(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
         self.log = self.tmp / "job.log"
         self.front: list[str] = []
         self.environ = {
-            # Our own bin directory is not on it: the user's `python` is the image's.
-            "PATH": os.environ["PATH"],
+            "PATH": f"{programs}:{os.defpath}:/usr/sbin:/sbin",
             "HOME": str(self.home),
             "TMPDIR": str(self.tmp),
             "BOOTSTRAP_LOG_FILE": str(self.log),
