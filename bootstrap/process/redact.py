@@ -49,10 +49,10 @@ class Redactor:
         """What may pass now."""
         if self._secrets.version != self._version:
             self._learn()
-        if self._pattern is None:
-            return data
         if self._tail:
             data = self._tail + data
+        if self._pattern is None:
+            return self._release(data)
         return self._replace(data, self._pattern, self._hold(data, 0))
 
     def idle(self) -> bytes:
@@ -65,8 +65,13 @@ class Redactor:
     def flush(self) -> bytes:
         """What was held back, at the end."""
         if self._pattern is None:
-            return b""
+            return self._release(self._tail)
         return self._replace(self._tail, self._pattern, len(self._tail))
+
+    def _release(self, data: bytes) -> bytes:
+        """``data`` as it is, for want of secrets; what was shown already is skipped."""
+        shown, self._tail, self._shown = self._shown, b"", 0
+        return data[shown:]
 
     def mask(self, text: str) -> str:
         """``text`` with every secret masked: for our own messages, records and reports."""

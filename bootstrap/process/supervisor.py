@@ -134,9 +134,11 @@ class _Life:
             environ[STOP_FILE] = launch.notice_path
         read, write = _terminal_pair() if launch.pty else pipe()
         read_error, write_error = pipe() if launch.stderr_path else (-1, write)
-        self.signals.wait(0)  # signals that came before there was anybody to pass them to
-        self.started = time.time()
         try:
+            # first, for it may fail for want of threads; when there is no command, it ends as the pipes are closed
+            self.pump = self._pump(read, read_error)
+            self.signals.wait(0)  # signals that came before there was anybody to pass them to
+            self.started = time.time()
             child = subprocess.Popen(
                 list(launch.argv),
                 executable=launch.executable,
@@ -144,14 +146,11 @@ class _Life:
                 env=environ,
                 stdout=write,
                 stderr=write_error,
-                close_fds=False,  # what we were given beyond stderr is the command's; all of ours closes itself on exec
+                close_fds=False,  # what we were given beyond stderr is the command's; ours close themselves on exec
                 start_new_session=self.terminal is None,
                 preexec_fn=self.terminal.lend_in_child if self.terminal is not None else None,
             )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            os.close(read)
-            if read_error >= 0:
-                os.close(read_error)
+        except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
             raise _cannot_start(launch, error) from error
         finally:
             os.close(write)
@@ -160,15 +159,19 @@ class _Life:
         self.pid = child.pid
         child.returncode = 0  # we reap it ourselves: Popen must neither wait nor warn
         self.timeout_at = time.monotonic() + launch.timeout if launch.timeout else math.inf
-        common: list[Sink] = [LogFile(launch.log_path)] if launch.log_path else []
-        common.append(Console(launch.console))
-        sources: list[tuple[int, list[Sink]]] = [(read, common)]
-        if launch.stderr_path:
-            sources.append((read_error, [LogFile(launch.stderr_path), *common]))
-        secrets = launch.secrets
-        self.pump = Pump(sources, (lambda: Redactor(secrets)) if secrets is not None else None, self.signals.wake)
-        self.pump.start()
         self.log.debug("command started", pid=self.pid)
+
+    def _pump(self, read: int, read_error: int) -> Pump:
+        launch = self.launch
+        both: list[Sink] = [LogFile(launch.log_path)] if launch.log_path else []
+        both.append(Console(launch.console))
+        sources = [(read, both)]
+        if launch.stderr_path:
+            sources.append((read_error, [LogFile(launch.stderr_path), *both]))
+        secrets = launch.secrets
+        pump = Pump(sources, (lambda: Redactor(secrets)) if secrets is not None else None, self.signals.wake)
+        pump.start()
+        return pump
 
     def _over(self) -> bool:
         if time.monotonic() >= self.give_up_at:
