@@ -14,9 +14,12 @@ fi
 for bootstrap in /opt/bootstrap/bin/bootstrap bootstrap; do
     command -v "$bootstrap" >/dev/null && exec "$bootstrap" "$@"
 done
+# Not `python -m`: that looks into the working directory first, which is the user's and may have a bootstrap.py. And
+# bootstrap.job, since an interpreter that is too old for the package fails there and not in the middle of the job.
+installed='import sys; sys.path[:] = filter(None, sys.path); import bootstrap.job'
 for python in python3 python; do
-    # bootstrap.job and not just bootstrap: an interpreter that is too old for the package fails here and not in the job
-    "$python" -c 'import bootstrap.job' 2>/dev/null && exec "$python" -m bootstrap "$@"
+    "$python" -c "$installed" 2>/dev/null &&
+        exec "$python" -c "$installed; from bootstrap.cli import main; sys.exit(main())" "$@"
 done
 echo "bootstrap: not installed in this image: neither /opt/bootstrap/bin/bootstrap, nor bootstrap on PATH, nor the" \
     "package in python3 or python (3.10 or newer). What to do: pip install modelarts-bootstrap, or set BOOTSTRAP_BIN." >&2

@@ -22,7 +22,7 @@ dls_bootstrap() (
 )
 
 unset_job_env_except_self() {
-    eval "$(export DLS_JOB_ID="${1:-}" && dls_bootstrap env --format sh --only removed || echo "return $?")"
+    eval "$(DLS_JOB_ID="${1:-}" dls_bootstrap env --format sh --only removed || echo "return $?")"
 }
 
 unset_job_env() {

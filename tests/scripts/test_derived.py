@@ -1,8 +1,9 @@
-"""Boot scripts that people derived from the old one run unchanged, against a real store, and do what they did."""
+"""A boot script in the manner of those that people derived from the old one runs against a real store as it did."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,49 +11,13 @@ import pytest
 from tests.lab.stores import Bucket, Store
 from tests.scripts.conftest import Image, text
 
-# In the manner of the derived scripts in public repositories: code by the old functions, the command through the
-# logger, then a cache directory to the output URL, then the log, then its own code from all three.
-DERIVED = r"""#!/bin/bash
-DLS_USER_HOME_DIR="$(cd "$(dirname "$0")"; pwd -P)"
-cd "$DLS_USER_HOME_DIR"
-DLS_USER_JOB_DIR="$DLS_USER_HOME_DIR/user-job-dir"
-export PYTHONPATH="$DLS_USER_JOB_DIR:$PYTHONPATH"
-source utils.sh
-dls_fix_dns
-unset_job_env_except_self "$DLS_JOB_ID"
-decrypt_dls_aes_env
-
-log="$LOGS/dls-task-$DLS_TASK_INDEX.log"
-mkdir -p "$DLS_USER_JOB_DIR" && cd "$DLS_USER_JOB_DIR"
-dls_create_log "$log"
-tail -F "$log" 2>/dev/null &
-TAIL_PID=$!
-trap 'kill $TAIL_PID' EXIT
-
-dls_get_app "$DLS_APP_URL" 2>&1 | tee "$LOGS/downloader.log"
-if [ "${PIPESTATUS[0]}" = "0" ]
-then
-    stdbuf -oL -eL "$@" 2>&1 | dls_logger "$log"
-    RET_CODE=${PIPESTATUS[0]}
-else
-    (echo "App download error: "; cat "$LOGS/downloader.log") | dls_logger "$log"
-    RET_CODE=127
-fi
-dls_upload_train "$CACHE" "$DLS_TRAIN_URL" 2>&1
-echo "upload result: ${PIPESTATUS[0]}"
-if [ ! -z "$DLS_USE_UPLOADER" ] && [ "$DLS_USE_UPLOADER" != "0" ]
-then
-    dls_upload_log "$log" "$DLS_UPLOAD_LOG_OBS_DIR" 2>&1 | tee -a "$LOGS/downloader.log"
-    [ "${PIPESTATUS[0]}" = 0 ] || (echo "Log upload error: "; cat "$LOGS/downloader.log") | dls_logger "$log" "append"
-fi
-exit $RET_CODE
-"""
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "derived_boot.sh"
 
 TRAIN = """
 import os, pathlib, sys
 import helper
 print("training with", helper.NAME, os.environ["SECRET"], sys.argv[1:])
-pathlib.Path(os.environ["CACHE"], "model.bin").write_bytes(bytes(range(256)))
+pathlib.Path(os.environ["DLS_LOCAL_CACHE_PATH"], "model.bin").write_bytes(bytes(range(256)))
 sys.exit(int(sys.argv[1]))
 """
 
@@ -76,17 +41,16 @@ def derived(image: Image, tmp_path: Path, bucket: Bucket, store: Store) -> Image
         "DLS_USE_UPLOADER": "1",
         "DLS_AES__SECRET": "cipher",
         "DLS_DECRYPTOR_KEY_FILE": str(tmp_path / "keys"),
-        "LOGS": str(tmp_path / "logs"),
-        "CACHE": str(tmp_path / "cache"),
+        "LOG_DIR": str(tmp_path / "logs"),
+        "DLS_LOCAL_CACHE_PATH": str(tmp_path / "cache"),
     }
+    shutil.copy(EXAMPLE, image.home)
     bucket.put_tree("proj/app/", {"train.py": TRAIN, "helper.py": "NAME = 'helper'\n"})
     return image
 
 
 def test_a_derived_script_fetches_trains_and_delivers(derived: Image, bucket: Bucket) -> None:
-    script = derived.home / "my_train.sh"
-    script.write_text(DERIVED)
-    done = derived.run("bash", script, "python", "app/train.py", "3", "a b", cwd=Path(os.sep))
+    done = derived.run("bash", derived.home / EXAMPLE.name, "python", "app/train.py", "3", "a b", cwd=Path(os.sep))
     assert done.returncode == 3, text(done)
     assert b"upload result: 0" in done.stdout
     delivered = bucket.tree("proj/")
@@ -97,9 +61,9 @@ def test_a_derived_script_fetches_trains_and_delivers(derived: Image, bucket: Bu
 def test_a_derived_script_whose_code_is_missing_ends_with_its_own_127_and_tells_why_in_its_log(
     derived: Image, bucket: Bucket
 ) -> None:
-    script = derived.home / "my_train.sh"
-    script.write_text(DERIVED)
-    done = derived.run("bash", script, "python", "app/train.py", env={"DLS_APP_URL": bucket.url("proj/ap/")})
+    done = derived.run(
+        "bash", derived.home / EXAMPLE.name, "python", "app/train.py", env={"DLS_APP_URL": bucket.url("proj/ap/")}
+    )
     assert done.returncode == 127, text(done)
     log = bucket.get("proj/logs/dls-log-dlks-1/dls-task-0.log").decode()
     assert log.startswith("App download error: \n")

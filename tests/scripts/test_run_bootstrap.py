@@ -53,6 +53,12 @@ def test_the_package_in_the_images_python_is_the_last_resort(bare: Image, name: 
     assert find(bare, "--version").startswith("modelarts-bootstrap ")
 
 
+def test_a_file_of_the_users_is_not_taken_for_the_package(bare: Image) -> None:
+    bare.program("python3", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (bare.home / "bootstrap.py").write_text("raise SystemExit('the wrong one')")
+    assert find(bare, "--version").startswith("modelarts-bootstrap ")
+
+
 def test_an_interpreter_without_the_package_is_passed_over(bare: Image) -> None:
     bare.program("python3", "#!/bin/sh\nexit 1\n")
     bare.program("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
