@@ -1,0 +1,160 @@
+"""Ascend's rank table: waited for, read, and converted from the platform's form (0.1) to the frameworks' (1.0).
+
+Facts from Huawei's documentation and its published launcher: the platform writes ``jobstart_hccl.json`` into the
+directory that ``RANK_TABLE_FILE`` names (``/user/config``) while the job starts. The file may be there before its
+``status`` is ``completed``, and it may be seen half-written. In 0.1 all counts are texts; instances are ordered by the
+number at the end of ``pod_name``, since the list itself is in no order. Where ``RANK_TABLE_FILE_V_1_0`` is set, it
+already points at a 1.0 file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bootstrap.errors import DeclarationUnreadable, PeersMissing
+from bootstrap.job import Log, StopRequest
+
+FILE_NAME = "jobstart_hccl.json"
+_DEFAULT_DIRECTORY = "/user/config"
+_PAUSE, _SAY_AFTER = 0.5, 10.0
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One accelerator: ``rank`` counts over the job, ``index`` within its server; ``device_id`` is the driver's."""
+
+    rank: int
+    index: int
+    device_id: str
+    device_ip: str
+    server_id: str
+
+
+def location(environ: Mapping[str, str]) -> Path:
+    """Where the platform's table is or will be. The variable names a directory, or, once converted, the file."""
+    ready = environ.get("RANK_TABLE_FILE_V_1_0", "").strip()
+    if ready:
+        return Path(ready)
+    path = Path(environ.get("RANK_TABLE_FILE", "").strip() or _DEFAULT_DIRECTORY)
+    return path if path.suffix == ".json" else path / FILE_NAME
+
+
+def wait_for_table(path: Path, *, deadline_s: float, stop: StopRequest, log: Log) -> Table:
+    """The completed table in its 1.0 form. Half-written and unfinished ones are read again until ``deadline_s``.
+
+    Raises :class:`PeersMissing` at the deadline or when a stop was asked for, with what was seen last;
+    :class:`DeclarationUnreadable` when a completed table makes no sense.
+    """
+    started = time.monotonic()
+    said = started
+    while True:
+        seen = _look(path)
+        if isinstance(seen, dict):
+            return convert(seen)
+        now = time.monotonic()
+        if stop.is_set() or now - started + _PAUSE > deadline_s:
+            raise PeersMissing(
+                "The rank table was not completed" + (" (asked to stop)" if stop.is_set() else f" in {deadline_s:g} s"),
+                where=str(path),
+                why=seen,
+                remedy="in a job with an own image set RANK_TABLE_FILE=/user/config: else the platform writes no table",
+            )
+        if now - said > _SAY_AFTER:
+            said = now
+            log.info("waiting for the rank table", path=str(path), seen=seen, left_s=round(started + deadline_s - now))
+        stop.wait(_PAUSE)
+
+
+def _look(path: Path) -> Table | str:
+    """The completed table, or in words what is there instead."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return str(error.strerror)
+    except ValueError:  # half of a file, or half of a character
+        return "the file is not complete JSON yet"
+    if not isinstance(table, dict):
+        return "the file holds no table"
+    status = table.get("status")
+    return table if status == "completed" else f"its status is {status!r}"
+
+
+def convert(table: Table) -> Table:
+    """A completed table in its 1.0 form; one that has it already is returned as it is.
+
+    Raises :class:`DeclarationUnreadable` naming the field.
+    """
+    if table.get("version") == "1.0" or "server_list" in table:
+        return table
+    try:
+        instances = _instances(table)
+        servers: dict[str, list[dict[str, str]]] = {}
+        rank = 0
+        for instance in instances:
+            members = servers.setdefault(str(instance["server_id"]), [])
+            for device in instance["devices"]:
+                members.append(
+                    {
+                        "device_id": str(device["device_id"]),
+                        "device_ip": str(device["device_ip"]),
+                        "rank_id": str(rank),
+                    }
+                )
+                rank += 1
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DeclarationUnreadable(
+            "The rank table has another shape than expected",
+            where=FILE_NAME,
+            why=f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error),
+            remedy="the table is written by the platform: report it there",
+        ) from error
+    return {
+        "version": "1.0",
+        "status": "completed",
+        "server_count": str(len(servers)),
+        "server_list": [{"server_id": server, "device": members} for server, members in servers.items()],
+    }
+
+
+def _instances(table: Table) -> list[Any]:
+    """The instances of the first group that has devices, in the order of their pods."""
+    groups = [group for group in table["group_list"] if str(group.get("device_count", "")) != "0"]
+    instances: list[Any] = groups[0]["instance_list"] if groups else []
+
+    def order(instance: Any) -> int:
+        number = re.search(r"-(\d+)$", str(instance["pod_name"]))
+        if number is None:
+            raise TypeError(f"pod_name {instance['pod_name']!r} does not end in a number")
+        return int(number[1])
+
+    return sorted(instances, key=order)
+
+
+def devices(table: Table) -> list[Device]:
+    """Every device of a 1.0 table, in the order of ranks."""
+    found = [
+        Device(int(one["rank_id"]), index, one["device_id"], one["device_ip"], server["server_id"])
+        for server in table["server_list"]
+        for index, one in enumerate(server["device"])
+    ]
+    return sorted(found, key=lambda device: device.rank)
+
+
+def process_environment(device: Device, size: int, table_path: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the process of one device gets, as ModelArts' own launcher gives it: the *logical* index as device id."""
+    return {
+        "RANK_TABLE_FILE": str(table_path),
+        "RANK_ID": str(device.rank),
+        "RANK_SIZE": str(size),
+        "DEVICE_ID": str(device.index),
+        "ASCEND_DEVICE_ID": str(device.index),
+        **({} if environ.get("HCCL_CONNECT_TIMEOUT") else {"HCCL_CONNECT_TIMEOUT": "1800"}),
+    }
