@@ -12,12 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import __version__, settings
+from ..credentials.registry import register_environment, register_words
 from ..errors import BootstrapError, PathUnusable, UsageError
-from ..job import Input, Job, Output, PlatformFacts
+from ..job import Input, Job, Output, PlatformFacts, Sourced
 from ..platforms import identify, salvage
 from ..settings import Resolved, Settings
 from ..storage.url import parse, shown
 from .run import Run
+
+INSIDE = "BOOTSTRAP_INSIDE"
+"""Set for the command to the run dir of the bootstrap that runs it."""
 
 
 def step(run: Run) -> None:
@@ -26,12 +30,15 @@ def step(run: Run) -> None:
     Whatever is wrong is raised only then, so that there is a log to say it in, and a place to deliver that to.
     """
     troubles: list[BootstrapError] = []
+    _register_secrets(run)
     asked = run.options.get("platform") or run.environ.get(settings.variable("platform")) or None
     try:
         facts = identify(run.environ, name=str(asked) if asked else None)
     except BootstrapError as error:
         facts = salvage(run.environ)
         troubles.append(error)
+    if run.environ.get(INSIDE):
+        facts = inner(facts, run.environ[INSIDE])
     run.resolved = settings.resolve(run.options, run.environ, facts.defaults, problems=troubles)
     chosen, source = run.resolved.settings, run.resolved.sources
     run.console.quiet = chosen.quiet
@@ -58,6 +65,18 @@ def step(run: Run) -> None:
     if troubles:
         raise troubles[0]
     check(job)
+
+
+def inner(facts: PlatformFacts, outer_run_dir: str) -> PlatformFacts:
+    """The facts for a bootstrap inside another one: an image's ENTRYPOINT and an old boot command, say.
+
+    The outer one fetches and delivers for the platform; doing it twice would fetch over what has been fetched, and
+    deliver half a log. What an option or a variable of its own asks for is still done.
+    """
+    defaults = {name: value for name, value in facts.defaults.items() if name in ("job_dir", "interface")}
+    defaults["log_file"] = Sourced(os.path.join(outer_run_dir, f"inner-{os.getpid()}.log"), INSIDE)
+    note = "another bootstrap runs this one: it fetches and delivers for the platform, and this one does not"
+    return replace(facts, defaults=defaults, inputs=(), outputs=(), remove=(), notes=(note,))
 
 
 def _banner(chosen: Settings, command: Sequence[str]) -> None:
@@ -152,6 +171,15 @@ def check(job: Job) -> None:
             raise
     if not job.command:
         raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
+
+
+def _register_secrets(run: Run) -> None:
+    """What is given from outside is masked before the first word is said: an option that is refused quotes it."""
+    words = list(run.command)
+    for value in run.options.values():
+        words += [value] if isinstance(value, str) else [] if isinstance(value, bool) else value
+    for warning in (*register_environment(run.environ, run.secrets), *register_words(words, run.secrets)):
+        run.console.warning(warning)
 
 
 def _urls(job: Job) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from ..process.environment import child_environment
 from ..process.supervisor import Launch, supervise
 from ..record import utc
 from ..settings import PREFIX, knobs, variable
+from .identify import INSIDE
 from .run import Run
 
 
@@ -79,7 +80,7 @@ def command_environment(run: Run, job: Job) -> dict[str, str]:
     add.update({variable.name: variable.value for variable in variables})
     if job.output_dir:
         add["BOOTSTRAP_OUTPUT_DIR"] = job.output_dir
-    add["BOOTSTRAP_RUN_DIR"] = job.run_dir
+    add[INSIDE] = job.run_dir
     for text in direct.advice(job.cluster, run.environ):
         run.console.warning(text)
     said = ", ".join(f"{variable.name}={variable.value}" for variable in variables if not _is_ours(variable.name))

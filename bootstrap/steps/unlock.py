@@ -1,10 +1,9 @@
-"""Step 2, unlock: encrypted variables decrypted, credentials found, every secret registered to be masked."""
+"""Step 2, unlock: encrypted variables decrypted, credentials found, what they give registered to be masked."""
 
 from __future__ import annotations
 
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import Keyring, find
-from ..credentials.registry import register_environment
 from ..errors import BootstrapError
 from ..job import Job, Log
 from ..storage.endpoint import endpoint_from
@@ -15,8 +14,6 @@ from .run import Run
 
 def step(run: Run) -> None:
     assert run.job is not None
-    for warning in register_environment(run.environ, run.secrets):
-        run.console.warning(warning)
     run.decrypted = decrypt_environment(run.environ, run.secrets, run.console)
     open_stores(run)
     assert run.keyring is not None

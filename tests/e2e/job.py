@@ -31,7 +31,7 @@ class Result:
     @property
     def record(self) -> dict[str, Any]:
         """run.json, wherever the run put it; there must be exactly one."""
-        (path,) = self.home.parent.rglob("run.json")
+        (path,) = (path for path in self.home.parent.rglob("run.json") if "inner" not in path.parent.name)
         return json.loads(path.read_text())  # type: ignore[no-any-return]
 
     def step(self, name: str) -> dict[str, Any]:

@@ -302,3 +302,17 @@ def test_a_restart_in_a_new_container_keeps_the_first_log(tmp_path: Path, plain_
         assert container.run("--log", logs, "--", "echo", word, environ=plain_remote.env).code == 0
     kept = {name: content for name, content in plain_remote.bucket.tree("logs/").items() if name.endswith(".log")}
     assert kept == {"job.log": b"third\n", "job.attempt-1.log": b"first\n", "job.attempt-2.log": b"second\n"}
+
+
+def test_a_bootstrap_inside_a_bootstrap_does_nothing_twice(container: Container, plain_remote: Remote) -> None:
+    """An image whose ENTRYPOINT is ours, started with an old v1 boot command."""
+    run_train = install_old_names(container)
+    plain_remote.bucket.put_tree("proj/code/", {"train.py": TRAIN})
+    boot = ("bash", str(run_train), "python3", "code/train.py")
+    log = container.tmp / "dls-task-0.log"
+    result = container.run("--", *boot, environ=v1(plain_remote, BOOTSTRAP_LOG_FILE=str(log)))
+    assert result.code == 0, result.stderr
+    assert plain_remote.bucket.get("logs/dls-log-dlks-77/dls-task-0.log") == result.stdout == log.read_bytes()
+    assert plain_remote.bucket.tree("proj/out/") == MODEL
+    assert result.stderr.count("fetched") == 1
+    assert not [key for key in plain_remote.bucket.list("logs/") if "attempt" in key]
