@@ -14,25 +14,8 @@ image has, 2.7 too.
 import os
 import sys
 
-from ip_mapper import bootstrap_ip, err, log
-
-
-def main():
-    if os.environ.get("BATCH_TASKGROUP_NAME") == "server":
-        log("this node is a parameter server: nothing to do")
-        return 0
-    try:
-        cluster = bootstrap_ip("--exchange", "--own-role", "--ports", *sys.argv[1:])
-        local = bootstrap_ip()
-    except RuntimeError as error:
-        err(error)
-        return 1
-    for name, text in (".cluster_ib_ips", ",".join(cluster.split())), (".local_ib_ip", local):
-        with open(name, "w") as file:
-            file.write(text)
-        log("%s: %s" % (name, text))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+if os.environ.get("BATCH_TASKGROUP_NAME") == "server":
+    sys.exit(0)
+here = os.path.dirname(os.path.realpath(__file__))
+command = ["sh", os.path.join(here, "run_bootstrap.sh"), "ip", "--exchange", "--own-role", "--ports", "--files"]
+os.execv("/bin/sh", command + sys.argv[1:])

@@ -17,10 +17,12 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from ..console import Console
 from ..errors import ClusterMismatch, UsageError
 from ..job import Cluster, Log, Node
+from ..network.addresses import write_address_files
 from ..network.resolve import resolve_all
 from ..platforms.hosts import split_host
 from . import here
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interface", metavar="NAME", help="this node's address on this interface and no other")
     parser.add_argument("--all", action="store_true", help="all nodes of the job, by name")
     parser.add_argument("--exchange", action="store_true", help="all nodes of the job, by their own word")
+    parser.add_argument("--files", action="store_true", help="with --exchange: .cluster_ib_ips and .local_ib_ip here")
     parser.add_argument("--own-role", action="store_true", help="of all nodes, only those of this node's role")
     parser.add_argument("--own", metavar="HOST:PORT", help="which of the hosts given is this one, for --exchange")
     parser.add_argument("--ports", action="store_true", help="ADDRESS:PORT where a port is known")
@@ -42,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     log = Console(sys.stderr)
     if arguments.exchange:
-        nodes = _exchange(arguments, environ, log)
+        cluster = _exchange(arguments, environ, log)
+        if arguments.files:
+            write_address_files(Path.cwd(), cluster)
+        nodes = cluster.nodes
     elif arguments.all or arguments.hosts:
         if arguments.interface:
             raise UsageError("--interface says nothing about nodes that are found by name", remedy="use --exchange")
@@ -91,7 +97,7 @@ def _resolve(nodes: Iterable[Node], timeout: float, log: Log) -> tuple[Node, ...
     return tuple(replace(node, address=found[host][0]) for node, host in zip(nodes, hosts, strict=True))
 
 
-def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> tuple[Node, ...]:
+def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> Cluster:
     from ..network import peers, wire  # asyncio behind them costs more than all the rest
 
     if arguments.hosts and not arguments.own:
@@ -100,7 +106,7 @@ def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Lo
     chosen = here.interface(found.resolved)
     print(f"{chosen.name}: {chosen.reason}", file=sys.stderr)
     if cluster.size == 1:
-        return (replace(cluster.me, address=chosen.address),)
+        return replace(cluster, nodes=(replace(cluster.me, address=chosen.address),))
     met = peers.meet(
         cluster,
         peers.Card(socket.gethostname(), chosen.address, chosen.name),
@@ -111,7 +117,7 @@ def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Lo
         log=log,
     )
     try:
-        return met.placed(cluster).nodes
+        return met.placed(cluster)
     finally:
         met.close()
 
