@@ -26,12 +26,13 @@ from bootstrap.storage.localcopy import copy_tree
 from bootstrap.storage.open import Stores
 from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
 from bootstrap.storage.progress import Progress
+from bootstrap.storage.relay import relay_all
 from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.upload import send_all
 from bootstrap.storage.url import Location
 from bootstrap.storage.workers import TransferStopped
 
-__all__ = ["Report", "TransferStopped", "deliver", "fetch"]
+__all__ = ["Report", "TransferStopped", "deliver", "fetch", "relay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,14 @@ def fetch(
     *,
     direct: bool = False,
     unpack: bool = True,
+    rename: str = "",
     stop: StopRequest,
     log: Log,
 ) -> Report:
     """Bring ``source`` into ``<target_dir>/<last directory name>/``, or into ``target_dir`` itself with ``direct``.
 
-    A single object becomes ``<target_dir>/<its name>``. With ``unpack``, an archive (``.tar``, ``.tar.gz``,
-    ``.tgz``, ``.zip``) becomes the directory ``<target_dir>/<its name without the suffix>/``.
+    A single object becomes ``<target_dir>/<its name>``, or ``<target_dir>/<rename>``. With ``unpack``, an archive
+    (``.tar``, ``.tar.gz``, ``.tgz``, ``.zip``) becomes the directory ``<target_dir>/<its name without the suffix>/``.
 
     Files appear under their names only when they are whole and verified (size, and MD5 where the ETag is one).
     Scripts that begin with ``#!`` become executable. Files already there are replaced; others are left alone.
@@ -79,14 +81,15 @@ def fetch(
     a second of ``stop``.
     """
     if not source.is_remote:
-        return _fetch_local(source, target_dir, direct=direct, unpack=unpack, stop=stop, log=log)
+        return _fetch_local(source, target_dir, direct=direct, unpack=unpack, rename=rename, stop=stop, log=log)
     store = stores.open(source)
     single = None if source.is_directory else store.stat(source.path)
     if single is not None and unpack and archive.stem(source.name):
         return _fetch_archive(store, source, single, target_dir, direct=direct, stop=stop, log=log)
     if single is not None:
-        check_name(source.name, source)
-        plan, root = Plan((), ((source.name, single),)), target_dir
+        name = rename or source.name
+        check_name(name, source)
+        plan, root = Plan((), ((name, single),)), target_dir
     else:
         prefix = source.as_directory().path if source.path else ""
         entries = list(store.entries(prefix))
@@ -97,7 +100,7 @@ def fetch(
     check_room(plan, os.fspath(root))
     progress = Progress(log, "fetching", files=len(plan.files), size=plan.bytes)
     bring_all(store, plan, os.fspath(root), progress=progress, stop=stop)
-    landed = root / source.name if single is not None else root
+    landed = root / name if single is not None else root
     return _said(Report(str(landed), progress.files, progress.bytes, 0, progress.seconds), "fetched", source, log)
 
 
@@ -123,6 +126,30 @@ def deliver(
         log.warning("left out", name=name, reason=reason)
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed), tuple(left_out))
     return _said(report, "delivered", target, log)
+
+
+def relay(stores: Stores, source: Location, target: Location, *, stop: StopRequest, log: Log) -> Report:
+    """Copy an object, or the content of a tree, from one bucket to another (or within one).
+
+    A single object goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``.
+    What single objects kept from arriving is in ``failed``; what concerns them all is raised, also
+    :class:`NothingThere` and :class:`TransferStopped`.
+    """
+    origin, goal = stores.open(source), stores.open(target)
+    single = None if source.is_directory else origin.stat(source.path)
+    if single is not None:
+        key = target.child(source.name).path if target.is_directory else target.path
+        files = [(key, single)]
+    else:
+        prefix = source.as_directory().path if source.path else ""
+        base = target.as_directory().path if target.path else ""
+        files = [(base + entry.key[len(prefix) :], entry) for entry in origin.entries(prefix)]
+        if not files:
+            raise nothing_there(origin, source)
+    progress = Progress(log, "copying", files=len(files), size=sum(entry.size for _, entry in files))
+    failed = relay_all(origin, files, goal, progress=progress, stop=stop)
+    report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed))
+    return _said(report, "copied", source, log)
 
 
 def _fetch_archive(
@@ -188,7 +215,7 @@ def _move_in(content: Path, root: Path) -> None:
 
 
 def _fetch_local(
-    source: Location, target_dir: Path, *, direct: bool, unpack: bool, stop: StopRequest, log: Log
+    source: Location, target_dir: Path, *, direct: bool, unpack: bool, rename: str, stop: StopRequest, log: Log
 ) -> Report:
     place = Path(os.path.abspath(source.path))
     try:
@@ -208,7 +235,7 @@ def _fetch_local(
             raise explain(error, error.filename or target_dir, "cannot unpack an archive") from error
     if not (place.is_dir() or place.is_file()):
         raise PathUnusable("neither a file nor a directory", where=str(place))
-    root = target_dir if direct and place.is_dir() else target_dir / place.name
+    root = target_dir if direct and place.is_dir() else target_dir / (rename or place.name)
     if root.exists() and os.path.samefile(place, root):
         log.info("already in place", path=str(root))
         return Report(str(root), skipped=1)

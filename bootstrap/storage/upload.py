@@ -32,7 +32,7 @@ from bootstrap.storage.workers import TransferStopped, in_parallel
 
 WIDTH = 16
 _ATTEMPTS = 4
-_EVERYBODYS = (
+EVERYBODYS: tuple[type[BootstrapError], ...] = (
     BucketMissing,
     ClockSkewed,
     CredentialsExpired,
@@ -41,6 +41,7 @@ _EVERYBODYS = (
     EndpointWrong,
     NameUnresolved,
 )
+"""Trouble that concerns every file alike, so that there is no use in trying the next."""
 
 Named = list[tuple[str, str]]
 
@@ -84,7 +85,7 @@ def send_all(
                 silent = 0
                 if done.value():
                     failed.append((done.task.name, done.value()))
-            elif isinstance(done.error, BootstrapError) and not isinstance(done.error, _EVERYBODYS):
+            elif isinstance(done.error, BootstrapError) and not isinstance(done.error, EVERYBODYS):
                 failed.append((done.task.name, str(done.error)))
                 silent += isinstance(done.error, StoreUnavailable)
                 if silent >= WIDTH:

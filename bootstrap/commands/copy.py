@@ -1,0 +1,117 @@
+"""``bootstrap copy``: files and trees between this machine and object stores, in every direction, for people.
+
+    bootstrap copy obs://bucket/a/train.py ./             into a directory: the target ends in / or is one already
+    bootstrap copy model.bin obs://bucket/models/v2.bin   to a name
+    bootstrap copy -r obs://bucket/data/ /cache/data      the *content* of the source becomes the content of the target
+    bootstrap copy -r obs://bucket/a/ s3://other/b/       from store to store
+
+It is the engine of ``bootstrap run``: parallel, verified, files appear whole or not at all; run again, it copies only
+what has changed. Exit code 0, or that of the cause (see README), 206 when some files could not be sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..credentials.decrypt import decrypt_environment
+from ..credentials.find import find
+from ..credentials.registry import Secrets, register_environment
+from ..errors import NothingThere, OutputsUndelivered, UsageError
+from ..storage.endpoint import endpoint_from
+from ..storage.open import Stores
+from ..storage.transfer import Report, TransferStopped, deliver, fetch, relay
+from ..storage.url import Location, parse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="obs://, s3://, file:// or a path")
+    parser.add_argument("target", metavar="DST", help="the same")
+    parser.add_argument("-r", "--recursive", action="store_true", help="a whole directory, its content into DST")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only what goes wrong")
+    parser.add_argument(
+        "--addressing", choices=("auto", "virtual", "path"), default="auto", help="where the bucket's name goes in URLs"
+    )
+
+
+def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    stop = threading.Event()
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        asked.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ask)
+    log = Terminal(arguments.quiet)
+    secrets = Secrets()
+    register_environment(environ, secrets)
+    decrypted = decrypt_environment(environ, secrets, log)
+    keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
+    wanted = {**environ, **decrypted}
+    stores = Stores(lambda: endpoint_from(wanted, addressing=arguments.addressing), keys, log)
+    try:
+        report = _copy(arguments, stores, stop, log)
+    except TransferStopped:
+        return 128 + asked[0]
+    if asked:
+        return 128 + asked[0]
+    if report.failed:
+        for name, reason in report.failed:
+            log.error(f"not copied: {name}", reason=reason)
+        raise OutputsUndelivered(
+            f"{len(report.failed)} files were not copied", where=report.root, remedy="see above, and run it again"
+        )
+    return 0
+
+
+def _copy(arguments: argparse.Namespace, stores: Stores, stop: threading.Event, log: Terminal) -> Report:
+    source, target = parse(arguments.source), parse(arguments.target)
+    if arguments.recursive:
+        source, target = source.as_directory(), target.as_directory()
+    elif source.is_directory or (not source.is_remote and source.local.is_dir()):
+        raise UsageError("the source is a directory", where=str(source), remedy="add -r")
+    if not target.is_remote:
+        place, name = _place(target)
+        return fetch(stores, source, place, direct=True, unpack=False, rename=name, stop=stop, log=log)
+    if source.is_remote:
+        return relay(stores, source, target, stop=stop, log=log)
+    if not source.local.exists():
+        raise NothingThere("there is nothing to copy", where=os.path.abspath(source.path))
+    return deliver(stores, source.local, target, stop=stop, log=log)
+
+
+def _place(target: Location) -> tuple[Path, str]:
+    """The directory to copy into, and the name there if it is not the source's own."""
+    if target.is_directory or target.local.is_dir():
+        return target.local, ""
+    return target.local.parent, target.local.name
+
+
+class Terminal:
+    """What a person sees: plain lines on stderr. structlog takes longer to load than a small copy does."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def debug(self, event: str, **facts: object) -> None:
+        """Nobody asked."""
+
+    def info(self, event: str, **facts: object) -> None:
+        if not self._quiet:
+            self._say(event, facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        self._say(f"warning: {event}", facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        self._say(f"error: {event}", facts)
+
+    def _say(self, event: str, facts: dict[str, object]) -> None:
+        print(" ".join(["bootstrap:", event, *(f"{name}={value}" for name, value in facts.items())]), file=sys.stderr)
