@@ -21,6 +21,8 @@ def step(run: Run) -> None:
     if run.interface is not None:
         run.console.info(f"{run.interface.name} {run.interface.address} ({run.interface.reason})")
         run.record.update(interface={"name": run.interface.name, "address": run.interface.address})
+    else:
+        run.console.info("a single node needs no interface")
     probe_outputs(job, run.stores, run.console)
     if job.log:
         names = [Path(job.log_file).name, *(path.name for path in run.record_files)]
@@ -51,14 +53,16 @@ def probe_outputs(job: Job, stores: Stores, log: Log) -> None:
         try:
             found = stores.open(target).children(target.as_directory().path if target.path else "")
         except NothingThere:
-            continue
+            found = []
         except PermissionDenied as error:
             log.warning(f"cannot look at the target of an output, and go on: {error.why}", target=str(target))
             continue
         except BootstrapError as error:
             error.where = f"{output.source} = {output.url}: {error.where}"
             raise
-        if found:
+        if not found:
+            log.info("the target of an output answers and is empty", target=str(target))
+        else:
             log.warning(
                 "the target of an output is not empty: files of the same names will be replaced",
                 target=str(target),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 from ..credentials.handover import for_command
@@ -35,6 +36,7 @@ def step(run: Run) -> None:
             log_path=job.log_file,
             pty=chosen.pty,
             budget=Budget(chosen.grace),
+            notice_path=os.path.join(job.run_dir, "stop.json"),
             secrets=run.secrets,
         ),
         run.signals,
@@ -88,7 +90,11 @@ def command_environment(run: Run, job: Job) -> dict[str, str]:
         run.console.info(f"set for the command: {said}")
     run.record.update(set_for_command={variable.name: f"{variable.value} ({variable.why})" for variable in variables})
     return child_environment(
-        run.environ, job_dir=job.job_dir, remove=[*job.facts.remove, *remove, *_our_settings(run)], add=add
+        run.environ,
+        job_dir=job.job_dir,
+        work_dir=job.work_dir,
+        remove=[*job.facts.remove, *remove, *_our_settings(run)],
+        add=add,
     )
 
 

@@ -17,7 +17,7 @@ def step(run: Run) -> None:
     run.decrypted = decrypt_environment(run.environ, run.secrets, run.console)
     open_stores(run)
     assert run.keyring is not None
-    run.console.info(check_keys(run.job, run.keyring, run.console))
+    check_keys(run.job, run.keyring, run.console)
 
 
 def open_stores(run: Run) -> None:
@@ -30,22 +30,22 @@ def open_stores(run: Run) -> None:
     run.stores = Stores(lambda: endpoint_from(asked, addressing=chosen.addressing), run.keyring, run.console)
 
 
-def check_keys(job: Job, keyring: Keyring, log: Log) -> str:
-    """Read the keys now if this job needs any, so that their absence is known before hours of training; in words.
+def check_keys(job: Job, keyring: Keyring, log: Log) -> None:
+    """Read the keys now if this job needs any, so that their absence is known before hours of training.
 
     A job that only loses its log without them goes on, with a warning.
     """
     places = [job.code, *(item.url for item in job.inputs), *(item.url for item in job.delivered_outputs)]
-    needed = [url for url in places if _remote(url)]
+    needed = any(_remote(url) for url in places)
     if not needed and not _remote(job.log):
-        return "no keys needed: everything is local"
+        log.info("no keys needed: everything is local")
+        return
     try:
-        return f"keys {keyring()!r}".replace("keys Credentials(", "keys ").rstrip(")")
+        keyring()
     except BootstrapError as error:
         if needed:
             raise
         log.warning(f"the log will not be delivered: {error}")
-        return "no keys"
 
 
 def _remote(url: str) -> bool:
