@@ -100,6 +100,12 @@ def register_environment(environ: Mapping[str, str], secrets: Secrets) -> list[s
     return [warning for warning in warnings if warning]
 
 
+def register_words(words: Iterable[str], secrets: Secrets) -> list[str]:
+    """Register the credentials inside URLs of a command line or of options. Returns warnings to print."""
+    found = [secrets.add(f"a URL's {part}", value) for word in words for part, value in secrets_in_url(word)]
+    return [warning for warning in found if warning]
+
+
 def _is_path(value: str) -> bool:
     """Variables such as ``SSH_PRIVATE_KEY=/etc/key`` name a file; masking its name would only hide what failed."""
     return value.startswith("/") and Path(value).exists()
@@ -111,7 +117,9 @@ def secrets_in_url(url: str) -> list[tuple[str, str]]:
     Values come as they stand and, where that differs, percent-decoded. A user name counts only when no password
     goes with it (``https://TOKEN@host/``).
     """
-    found = []
+    found: list[tuple[str, str]] = []
+    if "://" not in url:
+        return found
     userinfo, at, _ = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")
     if at:
         user, colon, password = userinfo.partition(":")

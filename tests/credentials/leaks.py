@@ -65,15 +65,17 @@ def hunt(
     return list(leaks.values())
 
 
-def processes() -> dict[str, bytes]:
-    """The argument list of every process that there is now, for ``texts``."""
+def processes(ancestor: int) -> dict[str, bytes]:
+    """The argument lists of a process and of all that come from it, for ``texts``."""
+    import psutil
+
+    first = psutil.Process(ancestor)
     found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found[f"argv of {entry.name}"] = (entry / "cmdline").read_bytes()
-            except OSError:  # it has just ended
-                pass
+    for process in (first, *first.children(recursive=True)):
+        try:
+            found[f"argv of {process.pid}"] = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        except OSError:  # it has just ended
+            pass
     return found
 
 

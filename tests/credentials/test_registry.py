@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.credentials.registry import SHORTEST, Secrets, register_environment, secrets_in_url
+from bootstrap.credentials.registry import (
+    SHORTEST,
+    Secrets,
+    register_environment,
+    register_words,
+    secrets_in_url,
+)
 from bootstrap.process.redact import Redactor
 
 
@@ -128,6 +134,12 @@ def test_variables_named_like_secrets_and_urls_with_credentials_are_registered()
         "wandb-value", "db-password", "hf-token-value", "huawei-token", "s3-secret", "index-password",
         "AKIA123", "signature",
     }  # fmt: skip
+
+
+def test_urls_with_credentials_on_a_command_line_are_registered() -> None:
+    secrets = Secrets()
+    assert register_words(["train.py", "--data", "https://me:the-password@host/", "user@host"], secrets) == []
+    assert secrets.values() == ("the-password",)
 
 
 def test_short_secrets_in_the_environment_are_warned_of() -> None:
