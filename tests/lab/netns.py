@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,19 @@ class Host:
         """Starts ``command`` on this host; it is killed with the lab if it still runs then."""
         return subprocess.Popen(self.argv(*command), text=True, **options)
 
+    def sent(self, device: str) -> int:
+        """Bytes that left the host by this device since it was made."""
+        return int(self.run("cat", f"/sys/class/net/{device}/statistics/tx_bytes").stdout)
+
     def link(self, device: str, *words: str) -> None:
         """``ip link set``: for example ``link("ib0", "down")`` in the middle of a job."""
         ip("-n", self.namespace, "link", "set", device, *words)
 
 
 @contextlib.contextmanager
-def running_hosts(count: int, directory: Path) -> Iterator[list[Host]]:
-    """``count`` hosts, node-1 to node-N, that see each other over eth0 (10.77.0.i) and ib0 (10.88.0.i).
+def running_hosts(count: int, directory: Path, names: Sequence[str] = ()) -> Iterator[list[Host]]:
+    """``count`` hosts, node-1 to node-N or of these ``names``, that see each other over eth0 (10.77.0.i) and ib0
+    (10.88.0.i).
 
     ``directory`` takes the hosts files. Raises LabUnavailable where namespaces cannot be had.
     """
@@ -66,9 +71,10 @@ def running_hosts(count: int, directory: Path) -> Iterator[list[Host]]:
     lab = f"lab-{uuid.uuid4().hex[:8]}"
     (directory / "sys").mkdir(parents=True, exist_ok=True)
     table = directory / "hosts"
-    lines = [f"10.77.0.{i} node-{i}\n10.88.0.{i} node-{i}-ib" for i in range(1, count + 1)]
+    names = names or [f"node-{i}" for i in range(1, count + 1)]
+    lines = [f"10.77.0.{i} {name}\n10.88.0.{i} {name}-ib" for i, name in enumerate(names, 1)]
     table.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
-    hosts = [Host(f"node-{i}", f"{lab}-{i}", f"10.77.0.{i}", f"10.88.0.{i}", table) for i in range(1, count + 1)]
+    hosts = [Host(name, f"{lab}-{i}", f"10.77.0.{i}", f"10.88.0.{i}", table) for i, name in enumerate(names, 1)]
     switch = f"{lab}-switch"
     namespaces = [switch, *(host.namespace for host in hosts)]
     try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import InterfaceMissing
 from bootstrap.job import Sourced
 from bootstrap.network.interfaces import choose, inventory
-from tests.lab.netns import Lab, lab
+from tests.conftest import lab_or_skip
+from tests.lab.netns import Host, ip, running_hosts
 
 CHOOSE = """
 import json, sys
@@ -28,61 +30,61 @@ except InterfaceMissing as error:
 
 
 @pytest.fixture
-def machine() -> Iterator[Lab]:
-    with lab(1) as made:
-        yield made
+def machine(tmp_path: Path) -> Iterator[Host]:
+    """A machine of its own, to break."""
+    with lab_or_skip(), running_hosts(1, tmp_path) as (host,):
+        yield host
 
 
-def chosen(machine: Lab, name: str = "", source: str = "", required: bool = False) -> tuple[str, str, str]:
-    done = machine.run(0, sys.executable, "-c", CHOOSE, json.dumps([name, source, required]))
-    assert done.returncode == 0, done.stderr
+def chosen(machine: Host, name: str = "", source: str = "", required: bool = False) -> tuple[str, str, str]:
+    done = machine.run(sys.executable, "-c", CHOOSE, json.dumps([name, source, required]))
     name, address, reason = json.loads(done.stdout)
     return name, address, reason
 
 
 @pytest.mark.netns
-def test_infiniband_is_the_habit(machine: Lab) -> None:
+def test_infiniband_is_the_habit(machine: Host) -> None:
     name, address, reason = chosen(machine)
     assert (name, address) == ("ib0", "10.88.0.1")
     assert "InfiniBand" in reason
 
 
 @pytest.mark.netns
-def test_what_was_asked_for_comes_first(machine: Lab) -> None:
+def test_what_was_asked_for_comes_first(machine: Host) -> None:
     name, address, reason = chosen(machine, "eth0", "--interface", required=True)
     assert (name, address, reason) == ("eth0", "10.77.0.1", "asked for by --interface")
 
 
 @pytest.mark.netns
-def test_an_interface_that_is_down_is_passed_over_and_said(machine: Lab) -> None:
-    machine.ip(0, "link", "set", "ib0", "down")
-    machine.ip(0, "route", "add", "default", "via", "10.77.0.254")
+def test_an_interface_that_is_down_is_passed_over_and_said(machine: Host) -> None:
+    machine.link("ib0", "down")
+    ip("-n", machine.namespace, "route", "add", "default", "via", "10.77.0.254")
     name, _, reason = chosen(machine)
     assert name == "eth0"
     assert "the default route's interface; passed over: ib0 (down" in reason
 
 
 @pytest.mark.netns
-def test_a_bond_comes_before_the_default_route(machine: Lab) -> None:
-    machine.ip(0, "link", "set", "ib0", "down")
-    machine.ip(0, "link", "add", "bond0", "type", "veth", "peer", "name", "other")
-    machine.ip(0, "link", "set", "other", "up")
-    machine.ip(0, "link", "set", "bond0", "up")
-    machine.ip(0, "route", "add", "default", "via", "10.77.0.254")
+def test_a_bond_comes_before_the_default_route(machine: Host) -> None:
+    machine.link("ib0", "down")
+    ip("-n", machine.namespace, "link", "add", "bond0", "type", "veth", "peer", "name", "other")
+    machine.link("other", "up")
+    machine.link("bond0", "up")
+    ip("-n", machine.namespace, "route", "add", "default", "via", "10.77.0.254")
     assert chosen(machine)[0] == "eth0", "a bond without an address does not count"
-    machine.ip(0, "address", "add", "10.99.0.1/24", "dev", "bond0")
+    ip("-n", machine.namespace, "address", "add", "10.99.0.1/24", "dev", "bond0")
     assert chosen(machine)[0] == "bond0"
 
 
 @pytest.mark.netns
-def test_ipv6_alone_will_do(machine: Lab) -> None:
-    machine.ip(0, "address", "flush", "dev", "ib0", "scope", "global")
-    machine.ip(0, "address", "add", "fd00:88::1/64", "dev", "ib0", "nodad")
+def test_ipv6_alone_will_do(machine: Host) -> None:
+    ip("-n", machine.namespace, "address", "flush", "dev", "ib0", "scope", "global")
+    ip("-n", machine.namespace, "address", "add", "fd00:88::1/64", "dev", "ib0", "nodad")
     assert chosen(machine)[:2] == ("ib0", "fd00:88::1")
 
 
 @pytest.mark.netns
-def test_a_platforms_default_that_is_absent_is_passed_over_but_an_option_is_not(machine: Lab) -> None:
+def test_a_platforms_default_that_is_absent_is_passed_over_but_an_option_is_not(machine: Host) -> None:
     name, _, reason = chosen(machine, "ib7", "DLS_IPOIB_DEVICE")
     assert name == "ib0"
     assert "ib7 is absent, though DLS_IPOIB_DEVICE asks for it" in reason
@@ -93,9 +95,9 @@ def test_a_platforms_default_that_is_absent_is_passed_over_but_an_option_is_not(
 
 
 @pytest.mark.netns
-def test_with_nothing_but_a_loopback_that_is_the_answer(machine: Lab) -> None:
-    machine.ip(0, "link", "set", "ib0", "down")
-    machine.ip(0, "link", "set", "eth0", "down")
+def test_with_nothing_but_a_loopback_that_is_the_answer(machine: Host) -> None:
+    machine.link("ib0", "down")
+    machine.link("eth0", "down")
     assert chosen(machine)[:2] == ("lo", "127.0.0.1")
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,8 @@ from bootstrap.job import Cluster, Node
 from bootstrap.network.hub import Hub
 from bootstrap.network.peers import Card, Failure, Peers, meet
 from bootstrap.network.wire import secret_of
-from tests.lab.netns import Lab, lab
+from tests.conftest import lab_or_skip
+from tests.lab.netns import Host, running_hosts
 
 SECRET = b"the job's"
 
@@ -360,28 +362,32 @@ def test_a_bootstrap_that_is_killed_is_noticed_by_all_the_others(victim: int) ->
                 assert process.stdout.readline() == f"node {victim} ({'abc'[victim]}) is gone without a word\n"
 
 
-def on_machines(machines: Lab, deadline_s: str, ranks: list[int]) -> list[list[str]]:
-    names = ",".join(machines.names)
+def on_machines(machines: list[Host], deadline_s: str, ranks: list[int]) -> list[list[str]]:
+    names = ",".join(machine.name for machine in machines)
     return [
-        machines.argv(rank, sys.executable, "-c", NODE, str(rank), "29499", "node-0", names, deadline_s)
+        machines[rank].argv(sys.executable, "-c", NODE, str(rank), "29499", "node-1", names, deadline_s)
         for rank in ranks
     ]
 
 
 @pytest.mark.netns
-def test_machines_meet_by_name_and_learn_their_infiniband_addresses() -> None:
-    with lab(3) as machines, processes(on_machines(machines, "60", [2, 1, 0])) as running:
+def test_machines_meet_by_name_and_learn_their_infiniband_addresses(tmp_path: Path) -> None:
+    with (
+        lab_or_skip(),
+        running_hosts(3, tmp_path) as machines,
+        processes(on_machines(machines, "60", [2, 1, 0])) as running,
+    ):
         for process in running:
             assert process.stdout is not None
             assert process.stdout.readline() == "met ['10.88.0.1', '10.88.0.2', '10.88.0.3']\n"
 
 
 @pytest.mark.netns
-def test_a_machine_that_is_cut_off_is_named() -> None:
-    with lab(3) as machines:
-        machines.ip(1, "link", "set", "eth0", "down")
+def test_a_machine_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    with lab_or_skip(), running_hosts(3, tmp_path) as machines:
+        machines[1].link("eth0", "down")
         with processes(on_machines(machines, "4", [0, 1, 2])) as running:
             said = [process.communicate(timeout=60)[1] for process in running]
-        assert "1 of 3 nodes did not come (node 1 (node-1))" in said[0]
-        assert "node 1 (node-1)" in said[2]
-        assert "Node 0 could not be reached (node-0, port 29499)" in said[1]
+        assert "1 of 3 nodes did not come (node 1 (node-2))" in said[0]
+        assert "node 1 (node-2)" in said[2]
+        assert "Node 0 could not be reached (node-1, port 29499)" in said[1]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import NameUnresolved
 from bootstrap.network.resolve import resolve, resolve_all, resolver
-from tests.lab.netns import lab
+from tests.conftest import lab_or_skip
+from tests.lab.netns import Host, running_hosts
 
 
 class Heard:
@@ -64,6 +67,20 @@ def test_many_names_are_asked_for_side_by_side_and_all_missing_ones_named() -> N
     assert caught.value.where == "a.invalid, b.invalid"
 
 
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Host]:
+    """A machine of its own, whose names a test may change."""
+    with lab_or_skip(), running_hosts(1, tmp_path) as (host,):
+        yield host
+
+
+def with_resolver(tmp_path: Path, *command: str, server: str = "10.77.0.1") -> list[str]:
+    """``command`` with this name server and ``lab.test`` to search; each process on a lab's host has its own mounts."""
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text(f"nameserver {server}\nsearch lab.test\n")
+    return ["sh", "-c", 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"', "sh", str(resolver), *command]
+
+
 LATE = """
 import sys, threading
 from bootstrap.network.resolve import resolve
@@ -76,15 +93,14 @@ print(resolve("late-node", deadline_s=60, stop=threading.Event(), log=Log()), fl
 
 
 @pytest.mark.netns
-def test_a_name_that_appears_later_is_found() -> None:
-    with lab(1) as machine:
-        asking = subprocess.Popen(machine.argv(0, sys.executable, "-c", LATE), stdout=subprocess.PIPE, text=True)
-        assert asking.stdout is not None
-        assert asking.stdout.readline() == "asking\n"
-        with machine.hosts_file(0).open("a") as hosts:  # the same file: a new one would not show in there
-            hosts.write("10.77.0.9 late-node\n")
-        said, _ = asking.communicate(timeout=60)
-        assert said.splitlines()[-1] == "['10.77.0.9']"
+def test_a_name_that_appears_later_is_found(machine: Host) -> None:
+    asking = machine.start(sys.executable, "-c", LATE, stdout=subprocess.PIPE)
+    assert asking.stdout is not None
+    assert asking.stdout.readline() == "asking\n"
+    with machine.hosts.open("a") as hosts:  # the same file: a new one would not show in there
+        hosts.write("10.77.0.9 late-node\n")
+    said, _ = asking.communicate(timeout=60)
+    assert said.splitlines()[-1] == "['10.77.0.9']"
 
 
 SILENT = """
@@ -104,14 +120,12 @@ print(time.monotonic() - started)
 
 
 @pytest.mark.netns
-def test_a_name_server_that_is_silent_does_not_outlast_the_deadline() -> None:
-    with lab(1) as machine:
-        (machine.hosts_file(0).parent / "resolv.conf").write_text("nameserver 10.77.0.200\nsearch lab.test\n")
-        done = machine.run(0, sys.executable, "-c", SILENT)
-        why, took = done.stdout.splitlines()
-        assert "does not answer" in why or "name resolution" in why
-        assert "name servers 10.77.0.200, search lab.test" in why
-        assert float(took) < 10
+def test_a_name_server_that_is_silent_does_not_outlast_the_deadline(machine: Host, tmp_path: Path) -> None:
+    done = machine.run(*with_resolver(tmp_path, sys.executable, "-c", SILENT, server="10.77.0.200"))
+    why, took = done.stdout.splitlines()
+    assert "does not answer" in why or "name resolution" in why
+    assert "name servers 10.77.0.200, search lab.test" in why
+    assert float(took) < 10
 
 
 DNS_OVER_TCP = """
@@ -121,24 +135,21 @@ print(socket.gethostbyname("tcp-only.lab.test"))
 
 
 @pytest.mark.netns
-def test_use_vc_makes_the_systems_resolver_ask_over_tcp() -> None:
+def test_use_vc_makes_the_systems_resolver_ask_over_tcp(machine: Host, tmp_path: Path) -> None:
     """What ``DLS_USE_DNS_TCP`` becomes, against a name server that speaks TCP only."""
     server = Path(__file__).with_name("tcp_name_server.py")
-    with lab(1) as machine:
-        (machine.hosts_file(0).parent / "resolv.conf").write_text("nameserver 10.77.0.1\n")
-        serving = subprocess.Popen(
-            machine.argv(0, sys.executable, str(server), "10.77.0.1", "10.1.2.3"), stdout=subprocess.PIPE, text=True
-        )
-        try:
-            assert serving.stdout is not None
-            assert serving.stdout.readline() == "ready\n"
-            over_tcp = machine.run(0, sys.executable, "-c", DNS_OVER_TCP, environ={"RES_OPTIONS": "use-vc"})
-            assert over_tcp.stdout == "10.1.2.3\n", over_tcp.stderr
-            over_udp = machine.run(0, sys.executable, "-c", DNS_OVER_TCP, environ={})
-            assert over_udp.returncode != 0
-        finally:
-            serving.kill()
-            serving.wait()
+    serving = machine.start(sys.executable, str(server), "10.77.0.1", "10.1.2.3", stdout=subprocess.PIPE)
+    try:
+        assert serving.stdout is not None
+        assert serving.stdout.readline() == "ready\n"
+        ask = with_resolver(tmp_path, sys.executable, "-c", DNS_OVER_TCP)
+        over_tcp = machine.run(*ask, env={**os.environ, "RES_OPTIONS": "use-vc"})
+        assert over_tcp.stdout == "10.1.2.3\n"
+        over_udp = machine.run(*ask, env={**os.environ, "RES_OPTIONS": ""}, check=False)
+        assert over_udp.returncode != 0
+    finally:
+        serving.kill()
+        serving.communicate()
 
 
 def test_the_resolver_is_told_in_words(tmp_path: Path) -> None:
