@@ -19,14 +19,11 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..credentials.decrypt import decrypt_environment
-from ..credentials.find import find
-from ..credentials.registry import Secrets, register_environment
 from ..errors import NothingThere, OutputsUndelivered, UsageError
-from ..storage.endpoint import endpoint_from
 from ..storage.open import Stores
 from ..storage.transfer import Report, TransferStopped, deliver, fetch, relay
 from ..storage.url import Location, parse
+from .stores import open_stores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-r", "--recursive", action="store_true", help="a whole directory, its content into DST")
     parser.add_argument("-q", "--quiet", action="store_true", help="only what goes wrong")
     parser.add_argument(
-        "--addressing", choices=("auto", "virtual", "path"), default="auto", help="where the bucket's name goes in URLs"
+        "--addressing", choices=("auto", "virtual", "path"), help="where the bucket's name goes in URLs"
     )
 
 
@@ -50,12 +47,7 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
     log = Terminal(arguments.quiet)
-    secrets = Secrets()
-    register_environment(environ, secrets)
-    decrypted = decrypt_environment(environ, secrets, log)
-    keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
-    wanted = {**environ, **decrypted}
-    stores = Stores(lambda: endpoint_from(wanted, addressing=arguments.addressing), keys, log)
+    stores = open_stores(environ, log, **({"addressing": arguments.addressing} if arguments.addressing else {}))
     try:
         report = _copy(arguments, stores, stop, log)
     except TransferStopped:

@@ -13,23 +13,19 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..console import Console
-from ..credentials.decrypt import decrypt_environment
-from ..credentials.find import find
-from ..credentials.registry import Secrets, register_environment
-from ..errors import BootstrapError, NothingThere, OutputsUndelivered, UsageError
+from ..errors import BootstrapError, NothingThere, OutputsUndelivered, PathUnusable, UsageError
 from ..job import Log
-from ..storage.endpoint import endpoint_from
 from ..storage.open import Stores
 from ..storage.transfer import deliver, fetch
 from ..storage.url import Location, parse
+from .copy import Terminal
+from .stores import open_stores
 
 FAILED = 255
 TRACE_SUFFIX = ".upst"
@@ -52,11 +48,11 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # removed on its way.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    console = Console(sys.stderr)
+    log = Terminal(quiet=False)
     try:
-        _copy(arguments, environ, console)
+        _copy(arguments, environ, log)
     except BootstrapError as error:
-        console.error(f"{error} [{error.id}]")
+        log.error(f"{error} [{error.id}]")
         return FAILED
     return 0
 
@@ -73,11 +69,7 @@ def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -
             where=f"--src {source}, --dst {target}",
             remedy="write the remote one as obs://bucket/path or s3://bucket/path",
         )
-    secrets = Secrets()
-    register_environment(environ, secrets)
-    decrypted = decrypt_environment(environ, secrets, log)
-    keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
-    stores = Stores(lambda: endpoint_from({**environ, **decrypted}), keys, log)
+    stores = open_stores(environ, log)
     if source.is_remote:
         _download(arguments, stores, source, target, log)
         log.info(f"download '{source}' -> '{target}' success")
@@ -134,7 +126,11 @@ class Trace:
             self._write(self._source, "uploaded")
 
     def _write(self, path: Path, state: str) -> None:
-        path.with_name(path.name + TRACE_SUFFIX).write_text(state)
+        trace = path.with_name(path.name + TRACE_SUFFIX)
+        try:
+            trace.write_text(state)
+        except OSError as error:
+            raise PathUnusable("a trace file cannot be written", where=str(trace), why=str(error.strerror)) from error
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import BOOTSTRAP, Run
+from tests.lab.names import with_hosts
 from tests.lab.stores import Bucket, Store
+from tests.lab.strict_proxy import Obs
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -121,6 +123,15 @@ def test_the_trace_of_an_upload_that_failed_does_not_say_uploaded(
     assert (tmp_path / "m.upst").read_text() == "uploading"
 
 
+def test_a_place_that_takes_no_trace_is_255_too(bootstrap: Run, tmp_path: Path) -> None:
+    (tmp_path / "m").write_text("m")
+    (tmp_path / "m.upst").mkdir()
+    done = bootstrap("downloader", "-t", "-s", "m", "-d", "s3://bucket/to")
+    assert done.returncode == 255
+    assert b"m.upst" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -146,6 +157,20 @@ def test_a_prefix_that_holds_nothing_is_255_and_names_the_nearest_that_does(
     done = bootstrap("downloader", "-r", "-s", bucket.url("a/cod/"), "-d", "to", env=store.env())
     assert done.returncode == 255
     assert b"a/code" in done.stderr
+
+
+def test_a_store_as_strict_as_obs_takes_both_directions(obs: Obs, tmp_path: Path) -> None:
+    """The old one could not: path-style addresses, and an upload in chunks that OBS refuses."""
+    bucket = obs.make_bucket()
+    bucket.put("a/code/train.py", "t")
+    (tmp_path / "model").write_text("m")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **obs.env()}
+    for words in (["-r", "-s", bucket.url("a/code/", "obs"), "-d", "to"], ["-s", "model", "-d", bucket.url("o/")]):
+        argv = [*with_hosts(tmp_path / "hosts", obs.names()), BOOTSTRAP, "downloader", *words]
+        done = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "to/code/train.py").read_text() == "t"
+    assert bucket.get("o/model") == b"m"
 
 
 class Silent(BaseHTTPRequestHandler):
