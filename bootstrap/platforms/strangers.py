@@ -19,7 +19,8 @@ def to_remove(environ: Mapping[str, str], job_id: str, node_count: int, root: Pa
     """The names to remove from the command's environment, and a note when some are kept on purpose.
 
     - ``XXXXXX_NNNNNNNN_...``: removed unless it starts with the job id, upper-cased, ``-`` written ``_``. Without a
-      job id nothing tells ours from a stranger's, so all are kept, as the old script did.
+      job id nothing tells ours from a stranger's, so all are kept. (Public copies of the old script removed all of
+      them then, this job's own too.)
     - ``KUBERNETES_...``: removed, except in a job of several nodes whose pod has a service account token: there Open
       MPI reaches the other nodes through ``kubectl exec``, and kubectl finds the API server by these variables. The
       old script removed them even then, which broke kubectl.
