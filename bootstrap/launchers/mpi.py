@@ -2,7 +2,8 @@
 
 ``mpirun`` reaches the other nodes through an agent: ``ssh`` where the image has it (Volcano's *ssh* plugin lays the
 keys), else ``kubectl exec``, the way of ModelArts v1, whose containers have no ssh server but a service account.
-Hosts are named as the platform lists them (on Volcano ``host.subdomain``: the short name alone does not resolve).
+Hosts are named as the platform lists them: on Volcano ``host.subdomain``, of which mpirun would drop the domain
+unless told to keep it, and the short name alone does not resolve.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def plan(situation: Situation) -> Plan:
         )
     variables += unless_set(_open_mpi(situation), situation.environ)
     names = sorted({*(v.name for v in variables), *(n for n in situation.environ if n.startswith(_EXPORTED))})
-    exports = [word for name in names if not name.startswith("OMPI_") for word in ("-x", name)]
+    exports = [word for name in names if not name.startswith(("OMPI_", "PRTE_")) for word in ("-x", name)]
     count = str(cluster.size * situation.slots)
     command = ("mpirun", *_as_root(), "-np", count, "--hostfile", hosts.path, *exports, *situation.command)
     return Plan(command, variables, files=tuple(files))
@@ -56,6 +57,11 @@ def hostfile_lines(situation: Situation) -> Iterator[str]:
 
 
 def _open_mpi(situation: Situation) -> Iterator[Variable]:
+    if any("." in node.host for node in situation.cluster.nodes):
+        # Else mpirun dials worker-0 for worker-0.job, which is no name outside the pod itself.
+        why = "the hosts' names are complete only with their domain"
+        yield Variable("OMPI_MCA_orte_keep_fqdn_hostnames", "1", why)  # Open MPI 4
+        yield Variable("PRTE_MCA_prte_keep_fqdn_hostnames", "1", why)  # Open MPI 5
     if situation.interface:
         why = "Open MPI would try every interface"
         yield Variable("OMPI_MCA_btl_tcp_if_include", situation.interface, why)

@@ -101,7 +101,7 @@ def run(
     outputs = []
     try:
         for process in running:
-            said, _ = process.communicate(timeout=200)
+            said, _ = process.communicate(timeout=120)
             outputs.append((process.returncode, said))
     finally:
         for process in running:
@@ -176,7 +176,7 @@ def test_mpirun_starts_processes_on_both_nodes_and_both_end_with_its_code(tmp_pa
     with machines("volcano", tmp_path) as on:
         agent = tmp_path / "agent"  # stands in for ssh: enters the machine of that name
         cases = "".join(f'{host.name}) exec {shlex.join(host.argv("sh", "-c"))} "$*";;\n' for host in on)
-        agent.write_text(f"#!/bin/sh\nhost=$1; shift\ncase $host in\n{cases}esac\n")
+        agent.write_text(f"#!/bin/sh\nhost=$1; shift\ncase $host in\n{cases}esac\necho no host $host >&2; exit 1\n")
         agent.chmod(0o755)
         command = [sys.executable, str(HERE / "jobs/mpi_rank.py"), str(tmp_path)]
         outputs = run(on, "volcano", "mpi", tmp_path, command, sys.executable, OMPI_MCA_plm_rsh_agent=str(agent))

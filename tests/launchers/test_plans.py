@@ -230,7 +230,12 @@ def test_only_node_0_runs_mpirun_and_the_others_stay_until_it_ends(path_with) ->
     exported = {first.command[i + 1] for i, word in enumerate(first.command) if word == "-x"}
     assert {"NCCL_DEBUG", "NCCL_SOCKET_IFNAME", "BOOTSTRAP_NNODES", "PATH"} <= exported
     assert "SECRET" not in exported
-    assert values(first) == {"OMPI_MCA_btl_tcp_if_include": "ib0", "OMPI_MCA_oob_tcp_if_include": "ib0"}
+    assert values(first) == {
+        "OMPI_MCA_orte_keep_fqdn_hostnames": "1",
+        "PRTE_MCA_prte_keep_fqdn_hostnames": "1",
+        "OMPI_MCA_btl_tcp_if_include": "ib0",
+        "OMPI_MCA_oob_tcp_if_include": "ib0",
+    }
     second = plan("mpi", situation(rank=1))
     assert (second.command, second.follows_node_0) == ((), True)
 
