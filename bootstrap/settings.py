@@ -188,6 +188,18 @@ class Settings:
     addressing: str = _knob(
         _STORE, "auto", _one_of("auto", "virtual", "path"), "STYLE", "auto, virtual (bucket in the host) or path"
     )
+    credentials_file: str = _knob(
+        _STORE, "", _text, "PATH", "take the keys from this profile file, which may be renewed while we run"
+    )
+    credentials_profile: str = _knob(
+        _STORE, "", _text, "NAME", "the profile to take from a profile file (default: AWS_PROFILE, else default)"
+    )
+    secrets_dir: str = _knob(
+        _STORE, "/run/secrets", _text, "DIR", "a mounted directory of secret files, named like the keys' variables"
+    )
+    metadata_url: str = _knob(
+        _STORE, "", _text, "URL", "ask this metadata service for keys, such as http://169.254.169.254 (default: none)"
+    )
 
     quiet: bool = _knob(_SAY, False, flag, "", "say only warnings and errors")
     banner: bool = _knob(_SAY, False, flag, "", "print the lines that run_train.sh printed before the command")

@@ -24,7 +24,16 @@ def open_stores(run: Run) -> None:
     """The stores, which ask for keys and endpoint only when one is really opened. Never fails."""
     assert run.resolved is not None
     chosen, environ = run.resolved.settings, run.environ
-    run.keyring = find(environ, secrets=run.secrets, log=run.console, decrypted=run.decrypted)
+    run.keyring = find(
+        environ,
+        secrets=run.secrets,
+        log=run.console,
+        decrypted=run.decrypted,
+        credentials_file=chosen.credentials_file,
+        profile=chosen.credentials_profile,
+        secrets_dir=chosen.secrets_dir,
+        metadata_url=chosen.metadata_url,
+    )
     said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
     asked = {**environ, **run.decrypted, **{name: value for name, value in said.items() if value}}
     run.stores = Stores(lambda: endpoint_from(asked, addressing=chosen.addressing), run.keyring, run.console)

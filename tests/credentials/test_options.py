@@ -1,0 +1,50 @@
+"""The options that say where keys are, through the installed command and against a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.credentials.test_find import profile, secret_file
+from tests.e2e.job import Container
+from tests.lab.stores import Store
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return Container(tmp_path / "container")
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+@pytest.mark.parametrize("place", ["profile file", "secrets directory"])
+def test_keys_come_from_the_place_that_is_named_and_it_is_said(
+    container: Container, seaweedfs: Store, tmp_path: Path, place: str, by: str
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    bucket.put("code/a.txt", "fetched")
+    environ = {name: value for name, value in seaweedfs.env().items() if "KEY" not in name}
+    if place == "profile file":
+        path = profile(tmp_path / "keys", seaweedfs.access_key, seaweedfs.secret_key, name="mine")
+        options, source = {"credentials-file": str(path), "credentials-profile": "mine"}, f"{path}, profile mine"
+    else:
+        for name, value in (("S3_ACCESS_KEY_ID", seaweedfs.access_key), ("S3_SECRET_ACCESS_KEY", seaweedfs.secret_key)):
+            secret_file(tmp_path / "secrets" / name, value)
+        options, source = {"secrets-dir": str(tmp_path / "secrets")}, f"{tmp_path / 'secrets'}: S3_ACCESS_KEY_ID"
+    words = []
+    for name, value in options.items():
+        if by == "option":
+            words += [f"--{name}", value]
+        else:
+            environ[f"BOOTSTRAP_{name.replace('-', '_').upper()}"] = value
+    result = container.run(*words, "--code", bucket.url("code/"), "--", "cat", "code/a.txt", environ=environ)
+    assert (result.code, result.stdout) == (0, b"fetched"), result.stderr
+    assert source in result.stderr
+
+
+def test_a_metadata_service_that_is_named_and_not_there_is_one_message(container: Container, seaweedfs: Store) -> None:
+    environ = {name: value for name, value in seaweedfs.env().items() if "KEY" not in name}
+    words = ["--metadata-url", "http://127.0.0.1:9", "--code", "obs://bucket/code/", "--", "true"]
+    result = container.run(*words, environ=environ)
+    assert result.code == 117
+    assert "the metadata service gave no keys (http://127.0.0.1:9)" in result.stderr
