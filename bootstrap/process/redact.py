@@ -21,21 +21,20 @@ from ..job import SecretValues
 
 MASK = b"***"
 SHORTEST = 6  # bytes; shorter values would mask innocent text everywhere
+RUN = 12  # bytes; shorter runs of a secret's letters are in every line
+WINDOW = 1 << 14  # bytes behind a long run that are searched before the next run is looked for
 
 
 class Redactor:
     """One stream's redactor: ``feed`` bytes, ``idle`` when none came for a while, ``flush`` at the end.
 
-    Follows ``secrets`` as it grows. ``refused`` tells which values cannot be masked because they are too short, as a
-    warning fit for printing; it never holds the value.
+    Follows ``secrets`` as it grows. ``refused`` counts the values that are too short to be masked, for a warning.
     """
 
     def __init__(self, secrets: SecretValues) -> None:
         self._secrets = secrets
         self._version: int | None = None
-        self._pattern: re.Pattern[bytes] | None = None
-        self._beginnings: frozenset[bytes] = frozenset()
-        self._longest = 0
+        self._needles: _Needles | None = None
         self._tail = b""
         self._shown = 0  # how many bytes of the tail an idle time has released
         self.refused = 0
@@ -51,9 +50,7 @@ class Redactor:
             self._learn()
         if self._tail:
             data = self._tail + data
-        if self._pattern is None:
-            return self._release(data)
-        return self._replace(data, self._pattern, self._hold(data, 0))
+        return self._pass(data, self._needles.hold(data, 0) if self._needles is not None else len(data))
 
     def idle(self) -> bytes:
         """What an idle time releases. It is remembered: should a secret follow from it, the rest is masked."""
@@ -64,55 +61,80 @@ class Redactor:
 
     def flush(self) -> bytes:
         """What was held back, at the end."""
-        if self._pattern is None:
-            return self._release(self._tail)
-        return self._replace(self._tail, self._pattern, len(self._tail))
-
-    def _release(self, data: bytes) -> bytes:
-        """``data`` as it is, for want of secrets; what was shown already is skipped."""
-        shown, self._tail, self._shown = self._shown, b"", 0
-        return data[shown:]
+        return self._pass(self._tail, len(self._tail))
 
     def mask(self, text: str) -> str:
         """``text`` with every secret masked: for our own messages, records and reports."""
         if self._secrets.version != self._version:
             self._learn()
-        if self._pattern is None:
+        if self._needles is None:
             return text
-        return self._pattern.sub(MASK, text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+        masked = self._needles.pattern.sub(MASK, text.encode("utf-8", "surrogateescape"))
+        return masked.decode("utf-8", "surrogateescape")
 
-    def _replace(self, data: bytes, pattern: re.Pattern[bytes], hold: int) -> bytes:
-        """``data`` with needles replaced, up to ``hold``, where it is held back; what was shown already is skipped."""
+    def _pass(self, data: bytes, hold: int) -> bytes:
+        """``data`` with needles replaced, up to ``hold``; the rest is held back, and what was shown is skipped."""
+        start, needles = self._shown, self._needles
         done: list[bytes] = []
-        start = self._shown
-        for match in pattern.finditer(data):
-            if match.start() >= hold:
-                break  # a longer needle may begin here, or before
-            done += (data[start : match.start()], MASK)
-            start = match.end()
-            if hold < start:
-                hold = self._hold(data, start)
-        done.append(data[start:hold])
+        if needles is not None and needles.occur(data):
+            for match in needles.pattern.finditer(data):
+                if match.start() >= hold:
+                    break  # a longer needle may begin here, or before
+                done += (data[start : match.start()], MASK)
+                start = match.end()
+                if hold < start:
+                    hold = needles.hold(data, start)
         self._tail = data[hold:]
         self._shown = max(0, start - hold)
-        return b"".join(done)
-
-    def _hold(self, data: bytes, start: int) -> int:
-        """Where the end of ``data`` begins that may be the beginning of a needle; its length if nowhere."""
-        for position in range(max(start, len(data) - self._longest + 1), len(data)):
-            if data[position:] in self._beginnings:
-                return position
-        return len(data)
+        return b"".join((*done, data[start:hold])) if done else data[start:hold]
 
     def _learn(self) -> None:
         self._version = self._secrets.version
         values = [value for value in self._secrets.values() if value]
         long = [value for value in values if len(value.encode("utf-8", "surrogateescape")) >= SHORTEST]
         self.refused = len(values) - len(long)
-        needles = sorted({needle for value in long for needle in forms(value)}, key=lambda n: (-len(n), n))
-        self._pattern = re.compile(b"|".join(map(re.escape, needles))) if needles else None
-        self._beginnings = frozenset(needle[:length] for needle in needles for length in range(1, len(needle)))
-        self._longest = len(needles[0]) if needles else 0
+        self._needles = _Needles({needle for value in long for needle in forms(value)}) if long else None
+
+
+class _Needles:
+    """What is looked for, prepared for a fast no: output is rarely like a secret."""
+
+    def __init__(self, needles: Iterable[bytes]) -> None:
+        self._all = sorted(needles, key=lambda needle: (-len(needle), needle))
+        self.pattern = re.compile(b"|".join(map(re.escape, self._all)))
+        self._alphabet = bytes(sorted(set(b"".join(self._all))))
+        self._by_first: dict[int, list[bytes]] = {}
+        for needle in self._all:
+            self._by_first.setdefault(needle[0], []).append(needle)
+        # A needle is a run of letters of the alphabet; ordinary lines have blanks in between, and few runs as long.
+        self._run = b"\1" * len(self._all[-1])
+        self._runs_tell = b" " not in self._alphabet and len(self._run) >= RUN
+        self._table = bytes(byte in self._alphabet for byte in range(256))
+
+    def occur(self, data: bytes) -> bool:
+        """Whether any needle is in ``data``: one look for long runs, then one for each needle where there is one."""
+        if not self._runs_tell:
+            return any(needle in data for needle in self._all)
+        runs = data.translate(self._table)
+        at = runs.find(self._run)
+        while at >= 0:
+            end = at + WINDOW
+            if any(data.find(needle, at, end + len(needle)) >= 0 for needle in self._all):
+                return True
+            at = runs.find(self._run, end)
+        return False
+
+    def hold(self, data: bytes, start: int) -> int:
+        """Where the end of ``data`` begins that may be the beginning of a needle; its length if nowhere."""
+        near = data[max(start, len(data) - len(self._all[0]) + 1) :]
+        first = len(data) - len(near) + len(near.rstrip(self._alphabet))  # after the last letter of another alphabet
+        for position in range(first, len(data)):
+            candidates = self._by_first.get(data[position])
+            if candidates:
+                rest = data[position:]
+                if any(len(needle) > len(rest) and needle.startswith(rest) for needle in candidates):
+                    return position
+        return len(data)
 
 
 def forms(value: str) -> Iterable[bytes]:

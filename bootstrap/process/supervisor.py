@@ -12,7 +12,6 @@ would die with PID 1 a moment later anyway, and nobody reads their output any mo
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import signal
@@ -23,19 +22,19 @@ from dataclasses import dataclass, field
 
 from ..errors import BootstrapError, CannotStart, CommandNotExecutable, CommandNotFound
 from ..job import AskedBy, Ending, Log, SecretValues
-from . import cgroup, processes
+from . import cgroup, notice, processes
 from .budget import Budget
-from .logfile import LogFile
+from .logfile import Compacted, LogFile
 from .redact import Redactor
 from .signals import Signals
+from .stall import Watch, describe
 from .tee import Console, Pump, Sink, pipe
-from .terminal import Terminal, can_be_resumed
+from .terminal import Terminal, can_be_resumed, output_terminal
 
 LINGER = 1.0  # seconds for what outlives the command, when nobody asked for a stop
 LINGER_TERM = 0.7  # of these: from here on TERM has been sent
 SECOND_ASK = 2.0  # seconds that a second TERM or INT leaves of the grace; the third leaves none
 DEATH = 5.0  # seconds that KILL may take: a process in the kernel's hands (a dead NFS server) does not die sooner
-STOP_FILE = "BOOTSTRAP_STOP_FILE"
 
 # Signals that the kernel sends to a process for its own deeds, limits included: nobody asked for them.
 OWN_DEEDS: frozenset[int] = frozenset(
@@ -49,11 +48,13 @@ JOB_CONTROL: frozenset[int] = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.
 class Launch:
     """What to run, and within which bounds. Times in seconds.
 
-    ``executable`` is the file to execute when it is not to be searched for by ``argv[0]``. ``environ`` is complete. The
-    log is appended to. ``stderr_path`` keeps stderr apart as well (it still goes to console and log). ``pty`` gives the
-    command a terminal for its output, so that every program writes line by line. ``stop_signal`` is what it gets when
-    TERM or a limit asks for its end. ``notice_path`` names a file that tells it that it is being stopped, why, and how
-    many seconds it has; its name is in the command's ``BOOTSTRAP_STOP_FILE``.
+    ``executable`` is the file to execute when it is not to be searched for by ``argv[0]``. ``environ`` is complete.
+    The log is appended to. ``stderr_path`` keeps stderr apart as well (it still goes to console and log). ``pty``
+    gives the command a terminal for its output, so that every program writes line by line. ``stop_signal`` is what it
+    gets when TERM or a limit asks for its end: ``timeout`` limits its time, ``stall_timeout`` the time without output
+    and work, and ``stall_path`` is where it is written down what it was doing then. ``log_limit`` bounds the bytes of
+    a log file, ``compact`` thins out the progress bars in it. ``notice_path`` names a file that tells the command that
+    it is being stopped, why, and how many seconds it has; its name is in the command's ``BOOTSTRAP_STOP_FILE``.
     """
 
     argv: Sequence[str]
@@ -67,6 +68,10 @@ class Launch:
     stop_signal: int = signal.SIGTERM
     budget: Budget = field(default_factory=Budget)
     timeout: float | None = None
+    stall_timeout: float | None = None
+    stall_path: str | None = None
+    log_limit: int | None = None
+    compact: bool = False
     notice_path: str | None = None
     secrets: SecretValues | None = None
 
@@ -97,6 +102,7 @@ class _Life:
         self.kill_at = math.inf  # when KILL is due
         self.term_at = math.inf  # when TERM is due to what outlives the command
         self.timeout_at = math.inf
+        self.watch: Watch | None = None
         self.give_up_at = math.inf
         self.hurried = False
         self.killed: list[str] = []
@@ -106,7 +112,8 @@ class _Life:
 
     def run(self) -> Ending:
         processes.become_subreaper()
-        self._remove_notice()
+        if self.launch.notice_path:
+            notice.remove(self.launch.notice_path)
         self.signals.supervising = True
         try:
             self._start()
@@ -131,8 +138,8 @@ class _Life:
         launch = self.launch
         environ = dict(launch.environ)
         if launch.notice_path:
-            environ[STOP_FILE] = launch.notice_path
-        read, write = _terminal_pair() if launch.pty else pipe()
+            environ[notice.STOP_FILE] = launch.notice_path
+        read, write = output_terminal() if launch.pty else pipe()
         read_error, write_error = pipe() if launch.stderr_path else (-1, write)
         try:
             # first, for it may fail for want of threads; when there is no command, it ends as the pipes are closed
@@ -159,19 +166,25 @@ class _Life:
         self.pid = child.pid
         child.returncode = 0  # we reap it ourselves: Popen must neither wait nor warn
         self.timeout_at = time.monotonic() + launch.timeout if launch.timeout else math.inf
+        if launch.stall_timeout:
+            self.watch = Watch(launch.stall_timeout, self.pid)
         self.log.debug("command started", pid=self.pid)
 
     def _pump(self, read: int, read_error: int) -> Pump:
         launch = self.launch
-        both: list[Sink] = [LogFile(launch.log_path)] if launch.log_path else []
+        both: list[Sink] = [self._log_file(launch.log_path)] if launch.log_path else []
         both.append(Console(launch.console))
         sources = [(read, both)]
         if launch.stderr_path:
-            sources.append((read_error, [LogFile(launch.stderr_path), *both]))
+            sources.append((read_error, [self._log_file(launch.stderr_path), *both]))
         secrets = launch.secrets
         pump = Pump(sources, (lambda: Redactor(secrets)) if secrets is not None else None, self.signals.wake)
         pump.start()
         return pump
+
+    def _log_file(self, path: str) -> Sink:
+        file = LogFile(path, self.launch.log_limit)
+        return Compacted(file) if self.launch.compact else file
 
     def _over(self) -> bool:
         if time.monotonic() >= self.give_up_at:
@@ -201,11 +214,14 @@ class _Life:
         """Ask the command to end, and plan what happens if it does not."""
         now = time.monotonic()
         self.asks += 1
+        self.watch = None
         if self.asks == 1:
             self.asked_by = by
             begin = self.signals.stopped_at if self.signals.stopped_at is not None else now
             self.kill_at = begin + self.launch.budget.for_child
-            self._write_notice(by, number, why)
+            if self.launch.notice_path:
+                trouble = notice.write(self.launch.notice_path, by, number, why, max(0.0, self.kill_at - now))
+                self.notes += [trouble] if trouble else []
             self.log.warning(
                 "stopping the command",
                 asked_by=by.value,
@@ -240,7 +256,7 @@ class _Life:
     def _child_ended(self, status: int) -> None:
         self.status = status
         self.ended = time.time()
-        self.timeout_at = math.inf
+        self.timeout_at, self.watch = math.inf, None
         if self.asks == 0:
             now = time.monotonic()
             self.term_at, self.kill_at = now + LINGER_TERM, now + LINGER
@@ -262,6 +278,8 @@ class _Life:
 
     def _resume(self) -> None:
         self.suspended = False
+        if self.watch is not None:
+            self.watch.begin_anew()
         if self.terminal is not None and self.status is None:
             self.terminal.lend(self.pid)
         self._forward(signal.SIGCONT)
@@ -271,11 +289,29 @@ class _Life:
         if now >= self.timeout_at:
             self.timeout_at = math.inf
             self._stop(AskedBy.TIMEOUT, None, f"it ran longer than {self.launch.timeout:g} s")
+        if self.watch is not None and not self.suspended and self.watch.stalled(self.pump.bytes):
+            self._stalled()
         if now >= self.term_at:
             self.term_at = math.inf
             processes.signal_all(processes.descendants(self.pid), signal.SIGTERM)
         if now >= self.kill_at:
             self._kill(now)
+
+    def _stalled(self) -> None:
+        """Write down what it was doing, for whoever must find out why, and then ask it to end."""
+        launch = self.launch
+        self.log.warning("the command neither writes nor computes", for_seconds=launch.stall_timeout)
+        if launch.stall_path:
+            text = describe(self.pid, launch.environ, hurry=self.signals.stop.is_set)
+            if launch.secrets is not None:
+                text = Redactor(launch.secrets).mask(text)
+            try:
+                with open(launch.stall_path, "w") as file:
+                    file.write(text)
+                self.notes.append(f"what its processes were doing is in {launch.stall_path}")
+            except OSError as error:
+                self.notes.append(f"what its processes were doing could not be written down: {error}")
+        self._stop(AskedBy.STALL, None, f"no output and no work for {launch.stall_timeout:g} s")
 
     def _kill(self, now: float) -> None:
         """KILL to whatever is left, until nothing is; then the output needs no more waiting."""
@@ -297,7 +333,8 @@ class _Life:
     # --- small questions ---------------------------------------------------------------------------------------------
 
     def _until_next(self) -> float | None:
-        next_at = min(self.timeout_at, self.term_at, self.kill_at, self.give_up_at)
+        look_at = self.watch.next_at if self.watch is not None and not self.suspended else math.inf
+        next_at = min(self.timeout_at, self.term_at, self.kill_at, self.give_up_at, look_at)
         return None if next_at == math.inf else max(0.0, next_at - time.monotonic())
 
     def _others_left(self) -> bool:
@@ -345,63 +382,12 @@ class _Life:
             notes=tuple(self.notes),
         )
 
-    # --- the notice --------------------------------------------------------------------------------------------------
-
-    def _write_notice(self, by: AskedBy, number: int | None, why: str) -> None:
-        path = self.launch.notice_path
-        if not path:
-            return
-        seconds = max(0.0, self.kill_at - time.monotonic())
-        notice = {
-            "asked_by": by.value,
-            "why": why,
-            "signal": signal.Signals(number).name if number else None,
-            "seconds": round(seconds, 3),
-            "deadline": round(time.time() + seconds, 3),
-        }
-        try:
-            with open(path + ".new", "w") as file:
-                json.dump(notice, file)
-                file.write("\n")
-            os.replace(path + ".new", path)
-        except OSError as error:
-            self.notes.append(f"the command could not be told that it is being stopped ({path}: {error.strerror})")
-
-    def _remove_notice(self) -> None:
-        try:
-            if self.launch.notice_path:
-                os.unlink(self.launch.notice_path)
-        except OSError:  # none there, as it should be; a stale one that cannot be removed is replaced at the stop
-            pass
-
 
 def _group(pid: int) -> int:
     try:
         return os.getpgid(pid)
     except ProcessLookupError:
         return -1
-
-
-def _terminal_pair() -> tuple[int, int]:
-    """A pseudo-terminal for output only: it changes no byte, and is as wide as the one we have."""
-    import termios  # only where a terminal is asked for
-
-    read, write = os.openpty()
-    attributes = termios.tcgetattr(write)
-    attributes[1] &= ~termios.OPOST  # "\n" stays "\n"
-    termios.tcsetattr(write, termios.TCSANOW, attributes)
-    columns, lines = 80, 24
-    for fd in (0, 1, 2):
-        try:
-            columns, lines = os.get_terminal_size(fd)
-            break
-        except OSError:
-            continue
-    import fcntl
-    import struct
-
-    fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-    return read, write
 
 
 def _cannot_start(launch: Launch, error: Exception) -> BootstrapError:

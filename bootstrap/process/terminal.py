@@ -55,6 +55,27 @@ class Terminal:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def output_terminal() -> tuple[int, int]:
+    """A pseudo-terminal for the command's output: it changes no byte, and is as wide as the terminal we have."""
+    import fcntl  # these three only where a terminal is asked for
+    import struct
+    import termios
+
+    read, write = os.openpty()
+    attributes = termios.tcgetattr(write)
+    attributes[1] &= ~termios.OPOST  # "\n" stays "\n"
+    termios.tcsetattr(write, termios.TCSANOW, attributes)
+    columns, lines = 80, 24
+    for fd in (0, 1, 2):
+        try:
+            columns, lines = os.get_terminal_size(fd)
+            break
+        except OSError:
+            continue
+    fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    return read, write
+
+
 def can_be_resumed() -> bool:
     """Whether somebody could continue us, were we stopped: not PID 1, and not the leader of a session."""
     return os.getpid() != 1 and os.getsid(0) != os.getpid()

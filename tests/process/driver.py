@@ -15,8 +15,9 @@ from typing import Any
 
 from bootstrap.errors import BootstrapError
 from bootstrap.process.budget import Budget
+from bootstrap.process.restarts import supervise_with_restarts
 from bootstrap.process.signals import Signals
-from bootstrap.process.supervisor import Launch, supervise
+from bootstrap.process.supervisor import Launch
 
 
 class Quiet:
@@ -48,6 +49,7 @@ def main(options: dict[str, Any]) -> int:
     processes = options.pop("nproc", None)
     if processes is not None:
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+    max_restarts = options.pop("max_restarts", 0)
     environ = {**os.environ, **options.pop("environ", {})}
     with Signals() as signals:
         if dawdle:  # a fetch that looks for a request to stop
@@ -55,7 +57,7 @@ def main(options: dict[str, Any]) -> int:
             signals.stop.wait(dawdle)
         try:
             launch = Launch(environ=environ, cwd=os.getcwd(), budget=budget, secrets=secrets, **options)
-            ending = supervise(launch, signals, Quiet())
+            ending = supervise_with_restarts(launch, signals, Quiet(), max_restarts=max_restarts)
         except BootstrapError as error:
             said: dict[str, object] = {"error": error.id, "text": str(error)}
             code = error.code

@@ -1,0 +1,184 @@
+"""The stored log: bounded with head and tail, honest about its gaps, thinned of progress bars on request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bootstrap.process import logfile
+from bootstrap.process.logfile import Compacted, LogFile, parts
+
+from .conftest import Start, eventually
+
+GAP = b"\n[bootstrap] %d bytes are missing here: the size of the log is limited\n"
+
+
+def written(path: Path, *chunks: bytes, limit: int | None = None) -> LogFile:
+    log = LogFile(str(path), limit)
+    for chunk in chunks:
+        log.write(chunk)
+    log.close()
+    return log
+
+
+def numbers(count: int) -> bytes:
+    return b"".join(b"%09d\n" % n for n in range(count))
+
+
+def test_a_log_below_its_limit_is_whole(tmp_path: Path) -> None:
+    log = written(tmp_path / "log", numbers(100), limit=1000)
+    assert (tmp_path / "log").read_bytes() == numbers(100)
+    assert log.notes() == []
+
+
+def test_head_and_tail_are_kept_and_the_gap_is_stated(tmp_path: Path) -> None:
+    data = numbers(1000)
+    log = written(tmp_path / "log", *(data[at : at + 70] for at in range(0, len(data), 70)), limit=1000)
+    head, _, tail = (tmp_path / "log").read_bytes().partition(b"\n[bootstrap]")
+    assert data.startswith(head)
+    assert len(head) == 500
+    tail = tail.partition(b"limited\n")[2]
+    assert data.endswith(tail)
+    assert 250 <= len(tail) <= 500
+    gap = len(data) - len(head) - len(tail)
+    assert (tmp_path / "log").read_bytes() == head + GAP % gap + tail
+    assert f"{gap} bytes in the middle" in log.notes()[0]
+    assert [file.name for file in tmp_path.iterdir()] == ["log"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=30), st.integers(4, 1000))
+def test_never_more_than_the_limit_and_one_line(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], limit: int
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log"
+    log = LogFile(str(path), limit)
+    for chunk in chunks:
+        log.write(chunk)
+        assert sum(os.path.getsize(file) for _, file in parts(str(path))) <= limit
+    log.close()
+    data = b"".join(chunks)
+    text = path.read_bytes()
+    if len(data) <= limit // 2:
+        assert text == data
+    assert text[: limit // 2] == data[: limit // 2]
+    assert len(text) <= limit + len(GAP) + 20
+
+
+def test_while_it_runs_a_reader_finds_every_part_by_its_offset(tmp_path: Path) -> None:
+    data = numbers(200)
+    log = LogFile(str(tmp_path / "log"), 1000)
+    log.write(data)
+    for offset, file in parts(str(tmp_path / "log")):
+        part = Path(file).read_bytes()
+        assert part == data[offset : offset + len(part)]
+    assert len(parts(str(tmp_path / "log"))) == 3
+    log.close()
+
+
+def test_what_a_killed_run_left_is_joined_by_the_next(tmp_path: Path) -> None:
+    data = numbers(200)
+    first = LogFile(str(tmp_path / "log"), 1000)
+    first.write(data)
+    os.close(first._fd)  # killed: nothing is joined
+    written(tmp_path / "log", b"again\n", limit=10_000)
+    text = (tmp_path / "log").read_bytes()
+    assert text.startswith(data[:500])
+    assert text.endswith(data[-300:] + b"again\n")
+    assert b"bytes are missing here" in text
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "command", "both"])
+def test_after_kill_9_the_log_is_a_prefix_of_what_was_written(boot: Start, victim: str) -> None:
+    code = "import os\nn = 0\nwhile True:\n  n += 1\n  os.write(1, b'%09d\\n' % n)"
+    run = boot(sys.executable, "-c", code, stdout=os.open("/dev/null", os.O_WRONLY))
+    eventually(lambda: run.log.exists() and run.log.stat().st_size > 100_000)
+    command = int(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()[0])
+    for pid in {"supervisor": [run.pid], "command": [command], "both": [run.pid, command]}[victim]:
+        os.kill(pid, signal.SIGKILL)
+    assert run.process.wait(20) == (137 if victim == "command" else -9)
+    eventually(lambda: not Path(f"/proc/{command}").exists())
+    log = run.log.read_bytes()
+    count = len(log) // 10
+    assert log[: count * 10] == b"".join(b"%09d\n" % n for n in range(1, count + 1))
+    if victim == "command":
+        assert len(log) % 10 == 0
+        assert run.report()["asked_by"] == "unknown"
+
+
+# --- progress bars ---------------------------------------------------------------------------------------------------
+
+
+def compacted(path: Path, *chunks: bytes) -> bytes:
+    log = Compacted(LogFile(str(path)))
+    for chunk in chunks:
+        log.write(chunk)
+    log.close()
+    return path.read_bytes()
+
+
+def test_of_a_progress_bar_the_first_and_the_last_state_are_kept(tmp_path: Path) -> None:
+    states = [b"\r%3d%%|" % n for n in range(101)]
+    assert compacted(tmp_path / "log", b"epoch 1\n", *states, b"\nepoch 2\n") == b"epoch 1\n\r100%|\nepoch 2\n"
+
+
+def test_a_state_is_kept_every_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfile, "STATE_EVERY", 0.0)
+    states = [b"%d%%\r" % n for n in range(3)]
+    assert compacted(tmp_path / "log", *states, b"done\n") == b"0%\r1%\r2%\rdone\n"
+
+
+def test_lines_that_end_as_on_windows_stay(tmp_path: Path) -> None:
+    assert compacted(tmp_path / "log", b"one\r", b"\ntwo\r\n", b"three") == b"one\r\ntwo\r\nthree"
+
+
+def test_the_state_at_the_end_is_written(tmp_path: Path) -> None:
+    assert compacted(tmp_path / "log", b"10%\r", b"20%\r", b"30%").endswith(b"30%")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("ab\n", max_size=6).map(str.encode), max_size=8))
+def test_without_carriage_returns_nothing_changes(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
+    assert compacted(tmp_path_factory.mktemp("log") / "log", *chunks) == b"".join(chunks)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text("ab\r\n", max_size=6).map(str.encode), max_size=8))
+def test_on_a_terminal_the_compacted_log_looks_as_the_whole_one(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
+    """Each state here is as long as any before it, as those of progress bars are."""
+    kept = compacted(tmp_path_factory.mktemp("log") / "log", *chunks)
+    whole = b"".join(chunks)
+    assert [line.rpartition(b"\r")[2] for line in lines(kept)] == [line.rpartition(b"\r")[2] for line in lines(whole)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    return data.replace(b"\r\n", b"\n").split(b"\n")
+
+
+def test_lines_are_in_the_log_at_once(tmp_path: Path) -> None:
+    log = Compacted(LogFile(str(tmp_path / "log")))
+    log.write(b"10%\r20%\r30%\nloss 0.1\nnext")
+    assert (tmp_path / "log").read_bytes().endswith(b"30%\nloss 0.1\nnext")
+    log.close()
+
+
+def test_both_are_chosen_at_the_start(boot: Start) -> None:
+    code = "for n in range(300): print(n, end='\\r')\nprint('done')\nfor n in range(1000): print('%09d' % n)"
+    run = boot(sys.executable, "-c", code, compact=True, log_limit=2000)
+    assert run.wait() == 0
+    log = run.log.read_bytes()
+    assert b"done\n" in log
+    assert b"299" not in log
+    assert log.endswith(b"%09d\n" % 999)
+    assert len(log) < 2100
+    assert run.output.count(b"\r") == 300
