@@ -56,7 +56,7 @@ def step(run: Run) -> None:
 
     nodes = f"node {facts.cluster.node_rank} of {facts.cluster.size}" if facts.cluster.size > 1 else "a single node"
     run.console.info(f"{facts.platform} ({facts.reason}), {nodes}")
-    for note in facts.notes:
+    for note in (*facts.notes, *_left_to_the_platform(job)):
         run.console.info(note)
     for warning in (*facts.warnings, *([moved] if moved else [])):
         run.console.warning(warning)
@@ -77,6 +77,14 @@ def inner(facts: PlatformFacts, outer_run_dir: str) -> PlatformFacts:
     defaults["log_file"] = Sourced(os.path.join(outer_run_dir, f"inner-{os.getpid()}.log"), INSIDE)
     note = "another bootstrap runs this one: it fetches and delivers for the platform, and this one does not"
     return replace(facts, defaults=defaults, inputs=(), outputs=(), remove=(), notes=(note,))
+
+
+def _left_to_the_platform(job: Job) -> list[str]:
+    return [
+        f"output {item.name or item.directory}: {item.directory} is delivered to {shown(item.url)} by the platform"
+        for item in job.outputs
+        if item.by_platform
+    ]
 
 
 def _banner(chosen: Settings, command: Sequence[str]) -> None:
@@ -106,6 +114,7 @@ def _open_records(run: Run, job: Job) -> None:
         run.console.warning(f"no run record on disk: {error}")
     run.record.update(
         versions={"bootstrap": __version__, "python": sys.version.split()[0]},
+        machine={"host": os.uname().nodename, "kernel": os.uname().release, "architecture": os.uname().machine},
         platform={"name": job.facts.platform, "reason": job.facts.reason, "job_id": job.facts.job_id},
         node={"rank": job.cluster.node_rank, "size": job.cluster.size, "hosts": [n.host for n in job.cluster.nodes]},
         command=list(job.command),

@@ -147,6 +147,7 @@ def test_the_v2_boot_command(container: Container, remote: Remote) -> None:
     assert (logs / "bootstrap-worker-0.log").read_bytes() == result.stdout
     assert (outputs / "model.bin").read_bytes() == MODEL["model.bin"], "the child is told the platform's directory"
     assert remote.bucket.list("v2/") == [], "the platform delivers MA_OUTPUTS by itself"
+    assert f"{outputs} is delivered to obs:/{url} by the platform" in result.stderr
     assert result.record["outputs"] == [{"directory": str(outputs), "url": f"obs:/{url}"}]
 
     asked = container.run(argv=boot, environ={**environ, "BOOTSTRAP_PLATFORM_OUTPUTS": "1"})
