@@ -50,11 +50,13 @@ class _Greeted(NamedTuple):
 
 
 class Hub:
-    """Started by node 0 before it meets the others; :meth:`close` ends it. ``size`` nodes are expected."""
+    """Started by node 0 before it meets the others; :meth:`close` ends it. ``size`` nodes are expected, and one that
+    is silent for ``silence_s`` seconds even to the kernel is gone.
+    """
 
-    def __init__(self, size: int, secret: bytes, port: int) -> None:
+    def __init__(self, size: int, secret: bytes, port: int, silence_s: float = 60.0) -> None:
         """Listens at once. Raises :class:`PeersMissing` when ``port`` cannot be had."""
-        self._size, self._secret = size, secret
+        self._size, self._secret, self._silence_s = size, secret, silence_s
         self._members: dict[int, _Member] = {}
         self._barriers: dict[str, _Barrier] = {}
         self._failures: list[dict[str, object]] = []
@@ -135,7 +137,7 @@ class Hub:
             member = self._admit(greeted.hello, writer, greeted.seal_out)
             if member is None:
                 return
-            _keep_alive(writer)
+            keep_alive(writer.get_extra_info("socket"), self._silence_s)
             while line := await reader.readline():
                 self._hear(member, greeted.seal_in.open(line))
         except (OSError, asyncio.TimeoutError, asyncio.CancelledError, ValueError):
@@ -249,16 +251,17 @@ def _listen(port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=1024)
 
 
-def _keep_alive(writer: asyncio.StreamWriter) -> None:
-    made = writer.get_extra_info("socket")
-    if made is not None:
-        keep_alive(made)
-
-
-def keep_alive(connection: socket.socket) -> None:
-    """Have the kernel notice a peer that is silent because it is cut off, after 60 s."""
+def keep_alive(connection: socket.socket, silence_s: float) -> None:
+    """Have the kernel end the connection of a peer that is cut off after ``silence_s`` seconds, by its own probes."""
+    probe = max(1, int(silence_s / 6))
+    options = (
+        ("TCP_KEEPIDLE", max(1, int(silence_s / 3))),
+        ("TCP_KEEPINTVL", probe),
+        ("TCP_KEEPCNT", 4),
+        ("TCP_USER_TIMEOUT", int(silence_s * 1000)),  # counts where something of ours is unanswered
+    )
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 60_000)):
+    for name, value in options:
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

@@ -81,17 +81,20 @@ def meet(
     deadline_s: float,
     stop: StopRequest,
     log: Log,
+    silence_s: float = 60.0,
 ) -> Peers:
     """Meet all nodes of the job within ``deadline_s`` seconds; node 0 listens at ``port`` until all have come.
 
+    From then on a node that is cut off counts as gone after ``silence_s`` seconds; one whose bootstrap died, at once.
     Raises :class:`PeersMissing` naming who did not come (or why node 0 cannot be reached), also when ``stop`` is set.
     """
     end = time.monotonic() + deadline_s
-    hub = Hub(cluster.size, secret, port) if cluster.node_rank == 0 else None
+    hub = Hub(cluster.size, secret, port, silence_s) if cluster.node_rank == 0 else None
     peers = None
     try:
         peers = _join(cluster, card, "127.0.0.1" if hub else cluster.master.host, port, secret, end, stop, log)
         peers._hub = hub
+        keep_alive(peers._line.socket, silence_s)
         peers._await_all(cluster, end, stop, log)
     except BaseException:
         if peers is not None:
@@ -223,7 +226,6 @@ class Peers:
         self._lost = ""  # the hub vanished, and how
         self._listener: Callable[[Failure], object] | None = None
         line.socket.settimeout(None)
-        keep_alive(line.socket)
         self._reader = threading.Thread(target=self._read, name="peers", daemon=True)
         self._reader.start()
 
@@ -388,6 +390,21 @@ class Peers:
             self._changed.notify_all()
         if listener is not None:
             listener(failure)
+
+
+def told(arrivals: Sequence[Arrival]) -> list[str]:
+    """The table of a barrier, in lines: who spent how many seconds on what, the last to come marked."""
+    spent = list(dict.fromkeys(name for arrival in arrivals for name in arrival.took))
+    last = max(arrivals, key=lambda arrival: arrival.after, default=None)
+    rows = [("node", "host", *spent, "came after")]
+    for arrival in arrivals:
+        took = [f"{arrival.took[name]:.1f} s" if name in arrival.took else "-" for name in spent]
+        rows.append((str(arrival.rank), arrival.host, *took, f"{arrival.after:.1f} s"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if last is not None and last.after > 1.0:
+        lines[1 + arrivals.index(last)] += "  <- the last"
+    return lines
 
 
 def _hosts(ranks: Sequence[int], cluster: Cluster) -> str:

@@ -17,7 +17,7 @@ import pytest
 from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.network.hub import Hub
-from bootstrap.network.peers import Card, Failure, Peers, meet
+from bootstrap.network.peers import Arrival, Card, Failure, Peers, meet, told
 from bootstrap.network.wire import secret_of
 from tests.conftest import lab_or_skip
 from tests.lab.netns import Host, running_hosts
@@ -250,6 +250,16 @@ def test_a_failure_ends_the_wait_at_a_barrier() -> None:
             peers[0].barrier("fetch", took={}, deadline_s=60, stop=threading.Event())
 
 
+def test_the_barriers_table_shows_who_was_last() -> None:
+    arrivals = [Arrival(0, "a", {"fetch": 1.25}, 0.0), Arrival(1, "host-b", {"fetch": 61.0, "unpack": 2.0}, 61.75)]
+    assert told(arrivals) == [
+        "node  host    fetch   unpack  came after",
+        "0     a       1.2 s   -       0.0 s",
+        "1     host-b  61.0 s  2.0 s   61.8 s  <- the last",
+    ]
+    assert told([]) == ["node  host  came after"]
+
+
 # --- failures ------------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +337,7 @@ rank, port, master = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 names = sys.argv[4].split(",")
 cluster = Cluster(tuple(Node(i, name) for i, name in enumerate([master, *names[1:]])), rank)
 peers = meet(cluster, Card(names[rank], f"10.88.0.{rank + 1}"), port=port, secret=b"s", deadline_s=float(sys.argv[5]),
-             stop=threading.Event(), log=Log())
+             stop=threading.Event(), log=Log(), silence_s=3)
 there = threading.Event()
 peers.on_failure(lambda failure: (print(failure, flush=True), there.set()))
 print("met", [node.address for node in peers.placed(cluster).nodes], flush=True)
@@ -391,3 +401,22 @@ def test_a_machine_that_is_cut_off_is_named(tmp_path: Path) -> None:
         assert "1 of 3 nodes did not come (node 1 (node-2))" in said[0]
         assert "node 1 (node-2)" in said[2]
         assert "Node 0 could not be reached (node-1, port 29499)" in said[1]
+
+
+@pytest.mark.netns
+def test_a_machine_that_is_cut_off_in_the_middle_is_noticed_on_both_sides(tmp_path: Path) -> None:
+    with (
+        lab_or_skip(),
+        running_hosts(3, tmp_path) as machines,
+        processes(on_machines(machines, "60", [0, 1, 2])) as running,
+    ):
+        heard = [process.stdout for process in running]
+        for lines in heard:
+            assert lines is not None
+            assert lines.readline().startswith("met")
+        machines[1].link("eth0", "down")
+        assert [lines.readline() for lines in heard if lines] == [
+            "node 1 (node-2) is gone without a word\n",
+            "node 0 (node-1) is gone without a word\n",
+            "node 1 (node-2) is gone without a word\n",
+        ]
