@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,9 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from tests.lab.names import with_hosts
 from tests.lab.stores import Bucket, Store
@@ -139,12 +143,19 @@ def test_a_clock_that_is_off_is_refused_with_both_times(obs: Obs) -> None:
 
 
 def test_a_bucket_of_another_region_names_the_right_address(obs: Obs) -> None:
-    bucket = through(obs)
+    # By hand, since botocore's redirector asks for the region until Python's stack is full: it is looked for in a
+    # header that only Amazon sends.
+    bucket = obs.make_bucket()
     obs.policy.elsewhere[bucket.name] = "obs.other-region-2.lab.test"
-    # Without the region in a header, which only Amazon sends, botocore's redirector asks itself for it until it breaks.
-    with pytest.raises((botocore.exceptions.ClientError, RecursionError)):
-        bucket.list()
-    assert (obs.seen[0].status, obs.seen[0].code) == (301, "PermanentRedirect")
+    host = f"{bucket.name}.{obs.domain}:{obs.port}"
+    request = AWSRequest("GET", f"http://{host}/", headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
+    S3SigV4Auth(Credentials(obs.store.access_key, obs.store.secret_key), "s3", obs.store.region).add_auth(request)
+    connection = http.client.HTTPConnection("127.0.0.1", obs.port)
+    connection.request("GET", "/", headers={"Host": host, **dict(request.headers)})
+    answer = connection.getresponse()
+    assert answer.status == 301
+    assert b"<Endpoint>obs.other-region-2.lab.test</Endpoint>" in answer.read()
+    connection.close()
 
 
 def test_what_the_policy_forbids_is_denied(obs: Obs) -> None:
