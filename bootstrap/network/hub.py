@@ -137,7 +137,7 @@ class Hub:
             member = self._admit(greeted.hello, writer, greeted.seal_out)
             if member is None:
                 return
-            keep_alive(writer.get_extra_info("socket"), self._silence_s)
+            tune(writer.get_extra_info("socket"), self._silence_s)
             while line := await reader.readline():
                 self._hear(member, greeted.seal_in.open(line))
         except (OSError, asyncio.TimeoutError, asyncio.CancelledError, ValueError):
@@ -251,8 +251,10 @@ def _listen(port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=1024)
 
 
-def keep_alive(connection: socket.socket, silence_s: float) -> None:
-    """Have the kernel end the connection of a peer that is cut off after ``silence_s`` seconds, by its own probes."""
+def tune(connection: socket.socket, silence_s: float) -> None:
+    """Send each line at once, and have the kernel end the connection of a peer that is cut off after ``silence_s``
+    seconds, by its own probes.
+    """
     probe = max(1, int(silence_s / 6))
     options = (
         ("TCP_KEEPIDLE", max(1, int(silence_s / 3))),
@@ -260,6 +262,7 @@ def keep_alive(connection: socket.socket, silence_s: float) -> None:
         ("TCP_KEEPCNT", 4),
         ("TCP_USER_TIMEOUT", int(silence_s * 1000)),  # counts where something of ours is unanswered
     )
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own making
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in options:
         if hasattr(socket, name):

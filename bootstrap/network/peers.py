@@ -21,7 +21,7 @@ from typing import Any
 
 from bootstrap.errors import NameUnresolved, PeersMissing
 from bootstrap.job import Cluster, Log, StopRequest
-from bootstrap.network.hub import Hub, keep_alive
+from bootstrap.network.hub import Hub, tune
 from bootstrap.network.resolve import resolve
 from bootstrap.network.wire import LONGEST_LINE, Forged, Seal, nonce, parse, plain
 
@@ -94,7 +94,7 @@ def meet(
     try:
         peers = _join(cluster, card, "127.0.0.1" if hub else cluster.master.host, port, secret, end, stop, log)
         peers._hub = hub
-        keep_alive(peers._line.socket, silence_s)
+        tune(peers._line.socket, silence_s)
         peers._await_all(cluster, end, stop, log)
     except BaseException:
         if peers is not None:
