@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bootstrap.errors import NothingThere, SourceChanging, StoreUnavailable
@@ -12,6 +13,7 @@ from bootstrap.job import StopRequest
 from bootstrap.storage.express import Errand, Errands, ride
 from bootstrap.storage.largefile import PIECE, LargeFile
 from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
+from bootstrap.storage.manifest import Manifest
 from bootstrap.storage.plan import Plan
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
@@ -29,17 +31,20 @@ _AT_ONCE = 512 << 10  # bytes; larger objects are written as they come. 16 conne
 _ATTEMPTS = 5
 
 
-def bring_all(store: Store, plan: Plan, root: str, *, progress: Progress, stop: StopRequest) -> None:
+def bring_all(
+    store: Store, plan: Plan, root: str, manifest: Manifest, *, progress: Progress, stop: StopRequest
+) -> None:
     """Make the plan's directories and files below ``root``; returns when every one is there, whole.
 
-    Raises the first error; then files that are whole stay and nothing else does.
+    Raises the first error; then files that are whole stay and nothing else does. ``manifest`` is told of each file.
     """
     staging = Staging()
-    download = Download(store, staging, progress, stop)
+    download = Download(store, staging, progress, stop, manifest)
 
     def beat() -> None:
         if stop.is_set():
             raise TransferStopped
+        manifest.flush()
         progress.beat()
 
     try:
@@ -48,7 +53,7 @@ def bring_all(store: Store, plan: Plan, root: str, *, progress: Progress, stop: 
             os.makedirs(os.path.join(root, directory), exist_ok=True)
         parts: list[Whole | Piece] = []
         for path, entry in sorted(plan.files, key=lambda file: -file[1].size):  # the largest take longest
-            parts += download.parts(os.path.join(root, path), entry)
+            parts += download.parts(path, os.path.join(root, path), entry)
         lane = store.lane
         if lane is not None:
             errands = Errands(parts)
@@ -67,26 +72,29 @@ def bring_all(store: Store, plan: Plan, root: str, *, progress: Progress, stop: 
 class Download:
     """What all parts of one download share."""
 
-    def __init__(self, store: Store, staging: Staging, progress: Progress, stop: StopRequest) -> None:
+    def __init__(
+        self, store: Store, staging: Staging, progress: Progress, stop: StopRequest, manifest: Manifest
+    ) -> None:
         self.store, self.staging, self.progress, self.stop = store, staging, progress, stop
+        self.manifest = manifest
 
-    def parts(self, final: str, entry: Entry) -> list[Whole | Piece]:
-        """A small object as it is, a large one in pieces."""
-        whole = Whole(self, final, entry)
+    def parts(self, path: str, final: str, entry: Entry) -> list[Whole | Piece]:
+        """A small object as it is, a large one in pieces. ``path`` is what the manifest calls the file."""
+        whole = Whole(self, path, final, entry)
         if entry.size < 2 * PIECE or not entry.etag:
             return [whole]
-        large = LargeFile(entry, final, self.staging, self.stop, whole.bring)
+        large = LargeFile(entry, path, final, self.staging, self.stop, whole.bring)
         return [Piece(self, large, start, end) for start, end in large.pieces()]
 
 
 class Whole(Errand):
     """One object, in one stream."""
 
-    __slots__ = ("_download", "_entry", "_final", "weight")
+    __slots__ = ("_download", "_entry", "_final", "_path", "weight")
 
-    def __init__(self, download: Download, final: str, entry: Entry) -> None:
+    def __init__(self, download: Download, path: str, final: str, entry: Entry) -> None:
         super().__init__()
-        self._download, self._final, self._entry = download, final, entry
+        self._download, self._path, self._final, self._entry = download, path, final, entry
         self.weight = 1 + (entry.size >> 18)
 
     def send(self, lane: Lane, connection: Connection) -> None:
@@ -96,19 +104,21 @@ class Whole(Errand):
         size = self._entry.size
         expect(answer, 200, size)
         # Encrypted objects have ETags that look like a digest; only the answer says so.
-        expected = Entry("", size, answer.etag or self._entry.etag).md5
+        found = replace(self._entry, etag=answer.etag) if answer.etag else self._entry
         if size <= _AT_ONCE:
             body = connection.body(size)
-            if expected and hashlib.md5(body, usedforsecurity=False).hexdigest() != expected:
+            md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+            if found.md5 not in ("", md5):
                 raise Unusual("other bytes than the object's")
-            self._keep(body)
+            with local_trouble(self._final):
+                self._keep(body, found, md5)
         else:
-            self._stream(connection, size, expected)
+            self._stream(connection, found)
 
     def bring(self) -> None:
         """Over the client of record."""
         download = self._download
-        partial = bring(
+        partial, found, md5 = bring(
             download.store,
             self._entry,
             self._final,
@@ -116,26 +126,25 @@ class Whole(Errand):
             progress=download.progress,
             stop=download.stop,
         )
+        mtime_ns = os.stat(partial).st_mtime_ns
         download.staging.publish(partial, self._final)
-        download.progress.finish()
+        self._finish(found, mtime_ns, md5)
 
-    def _keep(self, body: bytes) -> None:
-        staging, progress = self._download.staging, self._download.progress
+    def _keep(self, body: bytes, found: Entry, md5: str) -> None:
+        staging = self._download.staging
+        file, partial = staging.create(self._final)
         try:
-            file, partial = staging.create(self._final)
-            try:
-                write(file, body, 0)
-                if body.startswith(b"#!"):
-                    executable_if_script(file)
-            finally:
-                os.close(file)
-            staging.publish(partial, self._final)
-        except OSError as error:
-            raise explain(error, self._final, "cannot write what is fetched") from error
-        progress.add(len(body))
-        progress.finish()
+            write(file, body, 0)
+            if body.startswith(b"#!"):
+                executable_if_script(file)
+            mtime_ns = os.fstat(file).st_mtime_ns
+        finally:
+            os.close(file)
+        staging.publish(partial, self._final)
+        self._download.progress.add(len(body))
+        self._finish(found, mtime_ns, md5)
 
-    def _stream(self, connection: Connection, size: int, expected: str) -> None:
+    def _stream(self, connection: Connection, found: Entry) -> None:
         staging, progress, stop = self._download.staging, self._download.progress, self._download.stop
         digest = hashlib.md5(usedforsecurity=False)
         at = 0
@@ -148,25 +157,29 @@ class Whole(Errand):
                 raise TransferStopped
             with local_trouble(self._final):
                 write(file, piece, at)
-            if expected:
-                digest.update(piece)
+            digest.update(piece)
             at += len(piece)
             progress.add(len(piece))
 
         try:
-            connection.pour(size, take)
-            if expected and digest.hexdigest() != expected:
+            connection.pour(found.size, take)
+            if found.md5 not in ("", digest.hexdigest()):
                 raise Unusual("other bytes than the object's")
             with local_trouble(self._final):
                 executable_if_script(file)
+                mtime_ns = os.fstat(file).st_mtime_ns
                 staging.publish(partial, self._final)
-            progress.finish()
+            self._finish(found, mtime_ns, digest.hexdigest())
         except (OSError, Unusual):
             progress.add(-at)
             staging.discard(partial)
             raise
         finally:
             os.close(file)
+
+    def _finish(self, found: Entry, mtime_ns: int, md5: str) -> None:
+        self._download.manifest.note(self._path, found, mtime_ns, md5)
+        self._download.progress.finish()
 
 
 class Piece(Errand):
@@ -219,8 +232,10 @@ class Piece(Errand):
 
     def _conclude(self) -> None:
         with local_trouble(self._large.final):
-            if self._large.arrived():
-                self._download.progress.finish()
+            mtime_ns = self._large.arrived()
+        if mtime_ns:
+            self._download.manifest.note(self._large.path, self._large.entry, mtime_ns, self._large.entry.md5)
+            self._download.progress.finish()
 
     def _bring(self) -> None:
         store, progress, stop = self._download.store, self._download.progress, self._download.stop
@@ -248,8 +263,12 @@ class Piece(Errand):
             pause(attempt, stop)
 
 
-def bring(store: Store, entry: Entry, final: str, staging: Staging, *, progress: Progress, stop: StopRequest) -> str:
-    """Bring one object, in one stream, into a verified partial file beside ``final``; returns its name for now.
+def bring(
+    store: Store, entry: Entry, final: str, staging: Staging, *, progress: Progress, stop: StopRequest
+) -> tuple[str, Entry, str]:
+    """Bring one object, in one stream, into a verified partial file beside ``final``.
+
+    Returns the file's name for now, what the store said of the object when it was read, and the bytes' MD5.
 
     A body that breaks off or differs is fetched again, with growing pauses, a few times.
     """
@@ -271,7 +290,7 @@ def bring(store: Store, entry: Entry, final: str, staging: Staging, *, progress:
                 progress.add(len(piece))
             _verify(body.entry, moved, digest.hexdigest())
             executable_if_script(file)
-            return partial
+            return partial, replace(body.entry, mtime=entry.mtime), digest.hexdigest()
         except NothingThere as error:
             raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
         except (StoreUnavailable, SourceChanging):

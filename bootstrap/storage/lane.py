@@ -19,7 +19,7 @@ from bootstrap.errors import CredentialsExpired
 from bootstrap.job import Endpoint
 from bootstrap.storage.endpoint import host_of, style_of
 from bootstrap.storage.keys import MARGIN, Keys, remaining
-from bootstrap.storage.signing import Signer
+from bootstrap.storage.signing import EMPTY, Signer
 from bootstrap.storage.store import Entry
 from bootstrap.storage.wire import Connection, Unusual, expect
 
@@ -44,6 +44,7 @@ class Lane:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._host = f"{bucket}.{parts.netloc}" if virtual else parts.netloc
         self._root = "/" if virtual else f"/{bucket}/"
+        self._bucket = bucket
         self._region = endpoint.region or "us-east-1"
         self._tls = _context(endpoint) if parts.scheme == "https" else None
         self._keys = keys
@@ -60,6 +61,12 @@ class Lane:
     def put(self, key: str, size: int, digest: str) -> bytes:
         """The head of the request that writes an object of ``size`` bytes with the SHA-256 ``digest``."""
         return self._sign().head("PUT", self._path(key), digest=digest, more=f"Content-Length: {size}\r\n")
+
+    def rare(self, method: str, key: str, query: str, *, size: int = 0, digest: str = EMPTY, copy: str = "") -> bytes:
+        """The head of any other request; ``copy`` is the key in this bucket whose object the store is to copy."""
+        source = f"/{self._bucket}/{_quoted(copy, '/-_.~')}" if copy else ""
+        more = f"Content-Length: {size}\r\n"
+        return self._sign().head(method, self._path(key), query, digest=digest, copy=source, more=more)
 
     def first(self, prefix: str) -> Entry | None:
         """The first object whose key starts with ``prefix``."""

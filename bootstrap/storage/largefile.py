@@ -25,9 +25,9 @@ class LargeFile:
     """
 
     def __init__(
-        self, entry: Entry, final: str, staging: Staging, stop: StopRequest, again: Callable[[], None]
+        self, entry: Entry, path: str, final: str, staging: Staging, stop: StopRequest, again: Callable[[], None]
     ) -> None:
-        self.entry = entry
+        self.entry, self.path = entry, path
         self.final, self._staging, self._stop, self._again = final, staging, stop, again
         self._lock = threading.Lock()
         self._file = -1
@@ -57,24 +57,26 @@ class LargeFile:
         """The object is not the one that was listed."""
         self._spoiled = True
 
-    def arrived(self) -> bool:
-        """A piece has been written. Returns whether this was the last and the file now has its name."""
+    def arrived(self) -> int:
+        """A piece has been written. If this was the last and the file now has its name, returns its ``mtime_ns``."""
         with self._lock:
             self._left -= 1
             if self._left:
-                return False
+                return 0
         file = self.open()
         try:
             whole = not self._spoiled and (not self.entry.md5 or self._digest() == self.entry.md5)
             if whole:
                 executable_if_script(file)
+                mtime_ns = os.fstat(file).st_mtime_ns
                 self._staging.publish(self._partial, self.final)
         finally:
             os.close(file)
-        if not whole:
-            self._staging.discard(self._partial)
-            self._again()
-        return whole
+        if whole:
+            return mtime_ns
+        self._staging.discard(self._partial)
+        self._again()
+        return 0
 
     def _digest(self) -> str:
         digest, at = hashlib.md5(usedforsecurity=False), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import threading
@@ -98,6 +99,10 @@ class Staging:
             name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
             file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             self._partial.add(name)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while we live, nobody takes it for a leftover
+        except OSError:
+            pass  # a file system without locks
         return file, name
 
     def publish(self, partial: str, final: str) -> None:

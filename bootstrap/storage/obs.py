@@ -40,7 +40,7 @@ from bootstrap.storage.endpoint import host_of, style_of
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.local import Window, explain
 from bootstrap.storage.refusals import cause_of, is_expiry
-from bootstrap.storage.store import Entry
+from bootstrap.storage.store import ENCRYPTED, Entry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -289,7 +289,7 @@ class ObsBody:
         whole = answer.get("ContentRange", "").rpartition("/")[2] or self._length
         etag = answer.get("ETag", "").strip('"')
         if answer.get("ServerSideEncryption") not in (None, "AES256") or answer.get("SSECustomerAlgorithm"):
-            etag += "-encrypted"  # of 32 digits all the same, but not the MD5 of what we get to see
+            etag += ENCRYPTED
         self.entry = Entry(key, int(whole), etag, answer["LastModified"].timestamp())
 
     def __iter__(self) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ def relay_all(
             target.write(key, b"")
             return
         with local_trouble(place):
-            partial = bring(origin, entry, os.path.join(place, "object"), staging, progress=progress, stop=stop)
+            partial, _, _ = bring(origin, entry, os.path.join(place, "object"), staging, progress=progress, stop=stop)
         try:
             target.write(key, Path(partial))
         finally:

@@ -25,19 +25,28 @@ class Signer:
         self._key = b""
         self._names = "host;x-amz-content-sha256;x-amz-date" + ";x-amz-security-token" * bool(credentials.token)
 
-    def head(self, method: str, path: str, query: str = "", *, digest: str = EMPTY, more: str = "") -> bytes:
+    def head(
+        self, method: str, path: str, query: str = "", *, digest: str = EMPTY, copy: str = "", more: str = ""
+    ) -> bytes:
         """The request up to its body. ``path`` and ``query`` are encoded, and ``query`` is in order, already.
 
-        ``digest`` is the body's SHA-256; ``more`` are further header lines, each with its line end, left unsigned.
+        ``digest`` is the body's SHA-256, ``copy`` the source of a copy inside the store (``/bucket/key``, encoded);
+        ``more`` are further header lines, each with its line end, left unsigned.
         """
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
         token = self.credentials.token
-        signed = f"host:{self._host}\nx-amz-content-sha256:{digest}\nx-amz-date:{moment}\n"
+        names = self._names
+        signed = f"host:{self._host}\nx-amz-content-sha256:{digest}\n"
+        if copy:
+            names = names.replace("x-amz-date", "x-amz-copy-source;x-amz-date")
+            signed += f"x-amz-copy-source:{copy}\n"
+            more = f"x-amz-copy-source: {copy}\r\n{more}"
+        signed += f"x-amz-date:{moment}\n"
         if token:
             signed += f"x-amz-security-token:{token}\n"
             more = f"x-amz-security-token: {token}\r\n{more}"
-        canonical = f"{method}\n{path}\n{query}\n{signed}\n{self._names}\n{digest}"
+        canonical = f"{method}\n{path}\n{query}\n{signed}\n{names}\n{digest}"
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         seal = hmac.digest(self._day_key(moment[:8]), text.encode(), "sha256").hex()
         return (
@@ -46,7 +55,7 @@ class Signer:
             f"x-amz-content-sha256: {digest}\r\n"
             f"x-amz-date: {moment}\r\n"
             f"Authorization: {_ALGORITHM} Credential={self.credentials.access_key}/{scope}, "
-            f"SignedHeaders={self._names}, Signature={seal}\r\n"
+            f"SignedHeaders={names}, Signature={seal}\r\n"
             f"{more}\r\n"
         ).encode()
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from bootstrap.storage.lane import Lane
 
+ENCRYPTED = "-encrypted"
+"""What is put behind the ETag of an object encrypted by the store: 32 digits as well, and not the MD5 of its bytes."""
+
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 

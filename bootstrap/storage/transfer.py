@@ -16,13 +16,15 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bootstrap.errors import NothingThere, PathUnusable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
 from bootstrap.storage.download import bring, bring_all
-from bootstrap.storage.local import Staging, explain, readable
+from bootstrap.storage.local import Staging, explain, local_trouble, readable
 from bootstrap.storage.localcopy import copy_tree
+from bootstrap.storage.manifest import Manifest, remove_extra, sweep
 from bootstrap.storage.open import Stores
 from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
 from bootstrap.storage.progress import Progress
@@ -33,6 +35,12 @@ from bootstrap.storage.url import Location
 from bootstrap.storage.workers import TransferStopped
 
 __all__ = ["Report", "TransferStopped", "deliver", "fetch", "relay"]
+
+
+Changed = Literal["restore", "keep"]
+Extra = Literal["keep", "delete"]
+
+_KEPT = "changed here since it was fetched, and kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,8 @@ def fetch(
     direct: bool = False,
     unpack: bool = True,
     rename: str = "",
+    changed: Changed = "restore",
+    extra: Extra = "keep",
     stop: StopRequest,
     log: Log,
 ) -> Report:
@@ -74,7 +84,9 @@ def fetch(
     (``.tar``, ``.tar.gz``, ``.tgz``, ``.zip``) becomes the directory ``<target_dir>/<its name without the suffix>/``.
 
     Files appear under their names only when they are whole and verified (size, and MD5 where the ETag is one).
-    Scripts that begin with ``#!`` become executable. Files already there are replaced; others are left alone.
+    Scripts that begin with ``#!`` become executable. What an earlier fetch brought and nobody changed since is not
+    brought again. Files that were ``changed`` here are restored to what the source has, or kept while the source has
+    not changed too; ``extra`` files that the source does not have are kept or deleted.
 
     Raises :class:`NothingThere`, :class:`NamesUnsafe`, :class:`DiskFull`, :class:`PathUnusable`,
     :class:`ArchiveInvalid`, :class:`SourceChanging`, the store's own refusals, and :class:`TransferStopped` within
@@ -97,11 +109,49 @@ def fetch(
             raise nothing_there(store, source)
         plan = plan_tree(entries, prefix, source)
         root = target_dir if direct else target_dir / source.name
-    check_room(plan, os.fspath(root))
-    progress = Progress(log, "fetching", files=len(plan.files), size=plan.bytes)
-    bring_all(store, plan, os.fspath(root), progress=progress, stop=stop)
+    skipped, kept, progress = _bring_what_changed(
+        store, plan, os.fspath(root), str(source), changed=changed, extra=extra, stop=stop, log=log
+    )
     landed = root / name if single is not None else root
-    return _said(Report(str(landed), progress.files, progress.bytes, 0, progress.seconds), "fetched", source, log)
+    report = Report(
+        str(landed),
+        progress.files,
+        progress.bytes,
+        skipped,
+        progress.seconds,
+        (),
+        tuple((path, _KEPT) for path in kept),
+    )
+    return _said(report, "fetched", source, log)
+
+
+def _bring_what_changed(
+    store: Store, plan: Plan, root: str, source: str, *, changed: Changed, extra: Extra, stop: StopRequest, log: Log
+) -> tuple[int, list[str], Progress]:
+    """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here."""
+    with local_trouble(root):
+        manifest = Manifest(root, source)
+        complete = False
+        try:
+            states = {path: manifest.compare(path, entry) for path, entry in plan.files}
+            touched = [path for path, state in states.items() if state == "changed"]
+            if touched:
+                log.warning("changed here since the last fetch", files=len(touched), first=touched[0], now=changed)
+            wanted = ("other",) if changed == "keep" else ("other", "changed")
+            needed = Plan(plan.directories, tuple(item for item in plan.files if states[item[0]] in wanted))
+            check_room(needed, root)
+            if not manifest.finished:
+                sweep(root, plan)
+            progress = Progress(log, "fetching", files=len(needed.files), size=needed.bytes)
+            bring_all(store, needed, root, manifest, progress=progress, stop=stop)
+            if extra == "delete":
+                removed = remove_extra(root, plan)
+                log.info("removed what the source does not have", files=removed)
+            complete = True
+        finally:
+            manifest.close(complete)
+    skipped = sum(state == "same" for state in states.values())
+    return skipped, touched if changed == "keep" else [], progress
 
 
 def deliver(
@@ -163,7 +213,7 @@ def _fetch_archive(
         os.makedirs(target_dir, exist_ok=True)
         check_room(Plan((), ((source.name, entry),)), os.fspath(target_dir))
         progress = Progress(log, "fetching", files=1, size=entry.size)
-        partial = bring(store, entry, os.fspath(target_dir / source.name), staging, progress=progress, stop=stop)
+        partial, _, _ = bring(store, entry, os.fspath(target_dir / source.name), staging, progress=progress, stop=stop)
         progress.finish()
         return _unpacked(Path(partial), source, name, target_dir, direct=direct, progress=progress, stop=stop, log=log)
     except OSError as error:
@@ -260,6 +310,7 @@ def _said(report: Report, verb: str, place: Location, log: Log) -> Report:
         size=readable(report.bytes),
         seconds=round(report.seconds, 2),
         rate=rate,
+        **({"unchanged": report.skipped} if report.skipped else {}),
         **({"failed": len(report.failed)} if report.failed else {}),
     )
     return report

@@ -82,10 +82,15 @@ def local() -> Mover:
 
 
 def tree_of(root: Path) -> dict[str, bytes]:
-    """Every file below ``root`` by its relative path; directories without anything by a path that ends in a slash."""
+    """Every file below ``root`` by its relative path; directories without anything by a path that ends in a slash.
+
+    Our own manifests are not part of anybody's tree.
+    """
     found: dict[str, bytes] = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
+        if path.name.startswith(".bootstrap-") and path.name.endswith(".manifest"):
+            continue
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
                 found[f"{name}/"] = b""
