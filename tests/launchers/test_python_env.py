@@ -1,0 +1,132 @@
+"""Environments of Python activated without a login shell: real virtual environments, conda's layout, real hooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import CannotStart, UsageError
+from bootstrap.launchers.python_env import apply, conda, venv
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def test_a_virtual_environments_python_is_the_one_that_is_found(tmp_path: Path) -> None:
+    made = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(made)], check=True)
+    environ = apply(venv(str(made), {}), {"PATH": PATH, "PYTHONHOME": "/nowhere", "KEEP": "1"})
+    assert "PYTHONHOME" not in environ
+    assert environ["KEEP"] == "1"
+    python = shutil.which("python", path=environ["PATH"])
+    told = subprocess.run(
+        [python or "", "-c", "import sys; print(sys.prefix)"], env=environ, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == environ["VIRTUAL_ENV"] == str(made)
+
+
+def test_a_directory_that_is_no_virtual_environment_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="bin/python is absent"):
+        venv(str(tmp_path), {})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with miniconda3 and two environments, laid out as conda does."""
+    root = tmp_path / "miniconda3"
+    for prefix in (root, root / "envs/train", tmp_path / ".conda/envs/mine"):
+        (prefix / "conda-meta").mkdir(parents=True)
+        (prefix / "bin").mkdir()
+    return tmp_path
+
+
+def environ_of(home: Path, **more: str) -> dict[str, str]:
+    return {"HOME": str(home), "PATH": PATH, **more}
+
+
+def test_a_conda_environment_is_found_by_name_and_activated_as_conda_does(home: Path) -> None:
+    prefix = home / "miniconda3/envs/train"
+    environ = apply(conda("train", environ_of(home)), environ_of(home, PYTHONHOME="/x", VIRTUAL_ENV="/y"))
+    assert environ["PATH"] == f"{prefix}/bin:{PATH}"
+    assert environ["CONDA_PREFIX"] == str(prefix)
+    assert (environ["CONDA_DEFAULT_ENV"], environ["CONDA_SHLVL"]) == ("train", "1")
+    assert environ["CONDA_EXE"] == str(home / "miniconda3/bin/conda")
+    assert not environ.keys() & {"PYTHONHOME", "VIRTUAL_ENV"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "named"),
+    [
+        ("base", "miniconda3", "base"),
+        ("mine", ".conda/envs/mine", "mine"),
+        ("{home}/miniconda3/envs/train", "miniconda3/envs/train", "train"),
+    ],
+)
+def test_the_base_a_persons_own_and_a_prefix_are_found(home: Path, asked: str, where: str, named: str) -> None:
+    found = conda(asked.format(home=home), environ_of(home))
+    assert found.prefix == home / where
+    assert found.variables["CONDA_DEFAULT_ENV"] == named
+
+
+def test_conda_elsewhere_is_found_through_its_own_variables(home: Path, tmp_path: Path) -> None:
+    (home / "miniconda3").rename(tmp_path / "tools")
+    environ = environ_of(home, CONDA_EXE=str(tmp_path / "tools/bin/conda"))
+    assert conda("train", environ).prefix == tmp_path / "tools/envs/train"
+    (tmp_path / "shared/extra/conda-meta").mkdir(parents=True)
+    environ["CONDA_ENVS_PATH"] = str(tmp_path / "shared")
+    assert conda("extra", environ).prefix == tmp_path / "shared/extra"
+
+
+def test_an_environment_that_is_not_there_is_refused_with_the_ones_that_are(home: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        conda("trian", environ_of(home))
+    assert caught.value.why.startswith("there are: base, mine, train")
+
+
+def test_an_environments_own_variables_are_set(home: Path) -> None:
+    prefix = home / "miniconda3/envs/train"
+    (prefix / "etc/conda/env_vars.d").mkdir(parents=True)
+    (prefix / "etc/conda/env_vars.d/pkg.json").write_text('{"A": "package", "B": "package"}')
+    (prefix / "etc/conda/env_vars.d/bad.json").write_text("{")
+    (prefix / "conda-meta/state").write_text(json.dumps({"env_vars": {"A": "user", "C": "***unset***"}}))
+    variables = conda("train", environ_of(home)).variables
+    assert (variables["A"], variables["B"]) == ("user", "package")
+    assert "C" not in variables
+
+
+def hook(home: Path, name: str, text: str) -> None:
+    directory = home / "miniconda3/envs/train/etc/conda/activate.d"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(text)
+
+
+def test_activation_hooks_run_in_order_with_the_environment_already_in_place(home: Path) -> None:
+    hook(home, "10-first.sh", 'export SEEN="$CONDA_PREFIX"\necho noise\nexport LINES_IN="a\nb"\n')
+    hook(home, "20-second.sh", 'export SEEN="$SEEN!"\nunset GONE\n')
+    hook(home, "30-other.fish", "set -x FISH 1\n")
+    before = environ_of(home, GONE="1", KEEP="1")
+    after = apply(conda("train", before), before)
+    assert after["SEEN"] == f"{home}/miniconda3/envs/train!"
+    assert after["LINES_IN"] == "a\nb"
+    assert after["KEEP"] == "1"
+    assert not after.keys() & {"GONE", "FISH", "_", "SHLVL", "PWD", "BOOTSTRAP_HOOKS_FD"}
+
+
+def test_a_hook_that_fails_is_named(home: Path) -> None:
+    hook(home, "10-bad.sh", "return 3\n")
+    with pytest.raises(CannotStart, match="exit code 3") as caught:
+        apply(conda("train", environ_of(home)), environ_of(home))
+    assert "10-bad.sh" in caught.value.where
+
+
+def test_no_descriptor_is_left_open(home: Path) -> None:
+    hook(home, "10.sh", "export A=1\n")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        apply(conda("train", environ_of(home)), environ_of(home))
+    assert len(os.listdir("/proc/self/fd")) == before
