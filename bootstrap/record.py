@@ -58,6 +58,11 @@ class Record:
         """1, and one more for every earlier run of the same job and node found at the same place."""
         return int(self._document["attempt"])
 
+    @property
+    def phase(self) -> str:
+        """The step that runs, ``start`` before the first and ``ended`` after the last."""
+        return str(self._document["phase"])
+
     def update(self, **fields: Any) -> None:
         """Set top-level fields and write."""
         self._document.update(fields)

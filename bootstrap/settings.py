@@ -173,6 +173,9 @@ class Settings:
     log_file: str = _knob(
         _DELIVER, "", _text, "PATH", "the log on this machine (default: the platform's, else in /tmp)"
     )
+    log_interval: float = _knob(
+        _DELIVER, 10.0, _seconds, "SECONDS", "new bytes of the log are at the log URL so soon; 0: at the end only"
+    )
     shared_outputs: bool = _knob(
         _DELIVER, False, flag, "", "all nodes deliver into the same URL (default: node N > 0 into URL/node-N/)"
     )

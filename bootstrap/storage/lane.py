@@ -58,15 +58,11 @@ class Lane:
         more = f"Range: bytes={start}-{end - 1}\r\n" if end else ""
         return self._sign().head("GET", self._path(key), more=more)
 
-    def put(self, key: str, size: int, digest: str) -> bytes:
-        """The head of the request that writes an object of ``size`` bytes with the SHA-256 ``digest``."""
-        return self._sign().head("PUT", self._path(key), digest=digest, more=f"Content-Length: {size}\r\n")
-
-    def rare(self, method: str, key: str, query: str, *, size: int = 0, digest: str = EMPTY, copy: str = "") -> bytes:
-        """The head of any other request; ``copy`` is the key in this bucket whose object the store is to copy."""
-        source = f"/{self._bucket}/{_quoted(copy, '/-_.~')}" if copy else ""
-        more = f"Content-Length: {size}\r\n"
-        return self._sign().head(method, self._path(key), query, digest=digest, copy=source, more=more)
+    def put(self, key: str, size: int, digest: str, *, upload: str = "", part: int = 0) -> bytes:
+        """The head of the request that writes ``size`` bytes with the SHA-256 ``digest``: an object, or one part of
+        a multipart upload."""
+        query = f"partNumber={part}&uploadId={_quoted(upload, '-_.~')}" if upload else ""
+        return self._sign().head("PUT", self._path(key), query, digest=digest, more=f"Content-Length: {size}\r\n")
 
     def first(self, prefix: str) -> Entry | None:
         """The first object whose key starts with ``prefix``."""
@@ -98,6 +94,12 @@ class Lane:
                     return
         finally:
             connection.close()
+
+    def rare(self, method: str, key: str, query: str, *, size: int = 0, digest: str = EMPTY, copy: str = "") -> bytes:
+        """The head of any other request; ``copy`` is the key in this bucket whose object the store is to copy."""
+        source = f"/{self._bucket}/{_quoted(copy, '/-_.~')}" if copy else ""
+        more = f"Content-Length: {size}\r\n"
+        return self._sign().head(method, self._path(key), query, digest=digest, copy=source, more=more)
 
     def worked(self) -> None:
         """The store took the keys; it matters for what a later refusal means."""
