@@ -14,12 +14,13 @@ Whatever fails before, 6 and 7 happen. What the user's command did and what the 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from .errors import BootstrapError, InternalError
 from .process.signals import Signals
 from .steps import conclude, connect, deliver, fetch, identify, launch, unlock
+from .steps.patience import unless
 from .steps.run import Run
 
 
@@ -31,21 +32,35 @@ def run(options: Mapping[str, str | Sequence[str] | bool], command: Sequence[str
             with boundary(run, "identify"):
                 identify.step(run)
             with boundary(run, "unlock"):
-                unlock.step(run)
+                stoppable(run, unlock.step)
             with boundary(run, "connect"):
-                connect.step(run)
+                stoppable(run, connect.step)
             with boundary(run, "fetch"):
-                fetch.step(run)
+                stoppable(run, fetch.step)
             with boundary(run, "launch"):
                 launch.step(run)
         except _Abandoned:
             pass
         try:
             with boundary(run, "deliver"):
-                deliver.step(run)
+                in_time(run, deliver.step)
         except _Abandoned:
             pass
         return conclude.step(run)
+
+
+def stoppable(run: Run, step: Callable[[Run], None]) -> None:
+    """A step before the command, which a request to stop ends even where a store hangs."""
+    if not unless(run.signals.stop, lambda: step(run)):
+        run.left_behind = True
+        raise _Abandoned
+
+
+def in_time(run: Run, step: Callable[[Run], None]) -> None:
+    """A step after the command, which ends when the time that a stopped job has is over."""
+    if not unless(run.time_is_up, lambda: step(run)):
+        run.left_behind = True
+        run.console.error("the grace period is over: what has not been delivered by now stays on disk")
 
 
 class _Abandoned(Exception):

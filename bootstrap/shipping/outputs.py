@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,14 +38,13 @@ def target_of(output: Output, job: Job, shared: bool) -> Location:
     return target if shared or rank == 0 else target.child(f"node-{rank}/")
 
 
-def deliver_outputs(job: Job, stores: Stores, *, shared: bool, stop: StopRequest, log: Log) -> list[Delivery]:
+def deliver_outputs(job: Job, stores: Stores, *, shared: bool, stop: StopRequest, log: Log) -> Iterator[Delivery]:
     """Deliver what the command left in each output directory. An empty directory is fine: some jobs write nothing."""
-    deliveries = []
     for output in job.delivered_outputs:
         target = target_of(output, job, shared)
         try:
             report = deliver(stores, Path(output.directory), target, stop=stop, log=log)
-            deliveries.append(Delivery(output, target, report))
         except BootstrapError as error:
-            deliveries.append(Delivery(output, target, error=error))
-    return deliveries
+            yield Delivery(output, target, error=error)
+        else:
+            yield Delivery(output, target, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from .. import diagnosis
 from ..console import Silence
 from ..errors import BootstrapError, OutputsUndelivered
 from ..shipping.logs import deliver_files
-from ..storage.url import parse
+from ..storage.url import parse, shown
+from .patience import unless
 from .run import Run
 
 
@@ -32,6 +34,7 @@ class Outcome:
 
 
 def step(run: Run) -> int:
+    """Say it, record it, and deliver the record; returns the exit code."""
     run.console.step = "conclude"
     run.record.begin("conclude")
     outcome = decide(run)
@@ -39,7 +42,12 @@ def step(run: Run) -> int:
     run.record.conclude(outcome.exit_code, outcome.id, outcome.reason)
     say = run.console.info if outcome.exit_code == 0 else run.console.error
     say(f"{outcome.words} [{outcome.id}, exit {outcome.exit_code}]")
-    _deliver_record(run)
+    if not unless(run.time_is_up, lambda: _deliver_record(run), slack=0.5):
+        run.left_behind = True
+    if run.left_behind:
+        # Threads of libraries that hang in a socket would be waited for by an orderly exit, for minutes.
+        sys.stdout.flush()
+        os._exit(outcome.exit_code)
     return outcome.exit_code
 
 
@@ -47,13 +55,15 @@ def _deliver_record(run: Run) -> None:
     """The record goes last, so that whoever finds it knows that all the rest has been tried."""
     if run.job is None or run.stores is None or not run.job.log:
         return
-    target = parse(run.job.log)
     lines, record = run.record_files
     try:
+        target = parse(run.job.log)
         deliver_files(run.stores, target, [lines], stop=run.time_is_up, log=Silence())
         run.stores.open(target).write(target.child(record.name).path, run.record.text().encode())
     except BootstrapError as error:
         run.console.warning(f"the run record was not delivered and stays in {run.job.run_dir}: {error}")
+    if run.shipper is not None:
+        run.shipper.close(run.time_is_up)
 
 
 def decide(run: Run) -> Outcome:
@@ -84,16 +94,26 @@ def _after_command(run: Run) -> Outcome:
     if run.failure is not None:  # of ours, after a command that did its work
         words = f"the command succeeded, but {run.failed_step} failed"
         return Outcome(run.failure.code, run.failure.id, f"{words}: {run.failure}", f"{words}, as said above")
-    lost = [delivery for delivery in run.deliveries if not delivery.complete]
-    if lost and not settings.allow_undelivered:
-        files = sum(len(delivery.report.failed) for delivery in lost if delivery.report)
-        error = OutputsUndelivered(
-            "the command succeeded, but its outputs were not all delivered",
-            where=", ".join(f"{delivery.output.directory} -> {delivery.target}" for delivery in lost),
-            why=next((str(delivery.error) for delivery in lost if delivery.error), f"{files} files failed"),
-        )
-        return Outcome(error.code, error.id, str(error))
+    undelivered = _undelivered(run)
+    if undelivered is not None and not settings.allow_undelivered:
+        return Outcome(undelivered.code, undelivered.id, str(undelivered))
     return Outcome(0, reason.id, reason.text)
+
+
+def _undelivered(run: Run) -> OutputsUndelivered | None:
+    """What was to be delivered and is not, or not all of it."""
+    assert run.job is not None
+    complete = {delivery.output for delivery in run.deliveries if delivery.complete}
+    lost = [output for output in run.job.delivered_outputs if output not in complete]
+    if not lost:
+        return None
+    errors = [str(delivery.error) for delivery in run.deliveries if delivery.error]
+    files = sum(len(delivery.report.failed) for delivery in run.deliveries if delivery.report)
+    return OutputsUndelivered(
+        "the command succeeded, but its outputs were not all delivered",
+        where=", ".join(f"{output.directory} -> {shown(output.url)}" for output in lost),
+        why=errors[0] if errors else f"{files} files failed" if files else "the time was up",
+    )
 
 
 def _tail(run: Run) -> str:

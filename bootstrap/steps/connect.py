@@ -8,7 +8,7 @@ from ..errors import BootstrapError, NothingThere, PermissionDenied
 from ..job import Job, Log, Sourced
 from ..network.interfaces import Interface, choose
 from ..settings import Settings, option, variable
-from ..shipping.logs import keep_earlier
+from ..shipping.logs import LogShipper, begin_attempt
 from ..storage.open import Stores
 from ..storage.url import parse
 from .run import Run
@@ -26,7 +26,26 @@ def step(run: Run) -> None:
     probe_outputs(job, run.stores, run.console)
     if job.log:
         names = [Path(job.log_file).name, *(path.name for path in run.record_files)]
-        keep_earlier(run.stores, parse(job.log), names, Path(job.run_dir), run.console)
+        run.shipper = start_shipping(run, job, run.stores, names)
+
+
+def start_shipping(run: Run, job: Job, stores: Stores, names: list[str]) -> LogShipper:
+    """What an earlier attempt delivered set aside, and the log sent from here on: a fetch may take an hour, too."""
+    assert run.resolved is not None
+    target, log_file, node = parse(job.log), Path(job.log_file), job.cluster.node_rank
+    attempt = begin_attempt(stores, target, log_file, names, node=node, scratch=Path(job.run_dir), log=run.console)
+    shipper = LogShipper(
+        stores,
+        target,
+        log_file,
+        interval=run.resolved.settings.log_interval,
+        node=node,
+        attempt=max(attempt, run.record.attempt),
+        phase=lambda: run.record.phase,
+        log=run.console,
+    )
+    shipper.start()
+    return shipper
 
 
 def choose_interface(job: Job, chosen: Settings, source: str) -> Interface | None:

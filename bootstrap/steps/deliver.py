@@ -20,15 +20,18 @@ def step(run: Run) -> None:
     job, stores = run.job, run.stores
     assert stores is not None
     if job.log:
-        failed = deliver_files(stores, parse(job.log), [Path(job.log_file)], stop=run.time_is_up, log=run.console)
+        if run.shipper is not None:
+            failed = run.shipper.deliver(run.time_is_up)
+        else:  # we did not come that far
+            failed = deliver_files(stores, parse(job.log), [Path(job.log_file)], stop=run.time_is_up, log=run.console)
         for path, why in failed:
             run.console.warning(f"the log was not delivered and stays in {path}: {why}")
         run.record.update(log_delivered=not failed)
     if run.ending is None:  # a command that never ran has left nothing
         return
     shared = run.resolved.settings.shared_outputs
-    run.deliveries = deliver_outputs(job, stores, shared=shared, stop=run.time_is_up, log=run.console)
-    for delivery in run.deliveries:
+    for delivery in deliver_outputs(job, stores, shared=shared, stop=run.time_is_up, log=run.console):
+        run.deliveries.append(delivery)
         _tell(run, delivery)
     run.record.update(delivered=[_recorded(delivery) for delivery in run.deliveries])
 

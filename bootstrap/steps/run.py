@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..credentials.find import Keyring
@@ -22,11 +21,9 @@ from ..process.redact import Redactor
 from ..process.signals import Signals
 from ..record import Record
 from ..settings import Resolved
+from ..shipping.logs import LogShipper
 from ..shipping.outputs import Delivery
 from ..storage.open import Stores
-
-if TYPE_CHECKING:
-    from .conclude import Outcome
 
 
 @dataclass
@@ -48,6 +45,7 @@ class Run:
     keyring: Keyring | None = None
     stores: Stores | None = None
     interface: Interface | None = None
+    shipper: LogShipper | None = None
     ending: Ending | None = None
     deliveries: list[Delivery] = field(default_factory=list)
 
@@ -55,7 +53,7 @@ class Run:
     failure: BootstrapError | None = None
     failed_step: str = ""
     stopped_by: int | None = None
-    outcome: Outcome | None = None
+    left_behind: bool = False  # a thread of ours hangs in a store
 
     def __post_init__(self) -> None:
         redactor = Redactor(self.secrets)
@@ -71,6 +69,9 @@ class Run:
         """A step failed: tell it on the console, in the record and in the log, which is where most people look."""
         if self.signals.stop.is_set() and self.ending is None:
             self.stopped(step)
+            return
+        if self.failure is not None:  # the first is the cause, this one only the company it keeps
+            self.console.warning(f"{step} failed as well: {error}")
             return
         self.failure, self.failed_step = error, step
         self.console.error(f"{error} [{error.id}]")

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Remote
 from tests.e2e.job import Container
-from tests.lab.faulty_proxy import FaultyProxy, slow
+from tests.lab.faulty_proxy import FaultyProxy, slow, unanswered
 
 READY = "import os, signal, sys, time; print('started', flush=True); open('ready', 'w').close()\n"
 
@@ -109,6 +110,62 @@ def test_a_stop_during_the_fetch_ends_it_and_starts_nothing(
     sizes = {path.stat().st_size for path in container.work.glob("code/*.bin")}
     assert sizes <= {100_000}, "no half file under its final name"
     assert [step["result"] for step in result.record["steps"] if step["name"] == "fetch"] == ["stopped"]
+
+
+@pytest.fixture
+def silent(faulty: FaultyProxy) -> Iterator[FaultyProxy]:
+    """A store that takes requests and never answers any."""
+    release = threading.Event()
+    faulty.inject(unanswered(release), times=None)
+    yield faulty
+    release.set()
+
+
+def asked(proxy: FaultyProxy) -> None:
+    """Until the first request has come in."""
+    deadline = time.monotonic() + 60
+    while not proxy.seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("option", ["--code", "--output", "--log"])
+def test_a_stop_does_not_wait_for_a_store_that_never_answers(
+    container: Container, plain_remote: Remote, silent: FaultyProxy, option: str
+) -> None:
+    place = plain_remote.bucket.url("x/")
+    words = (option, f"out={place}" if option == "--output" else place, "--grace", "3", "--", "echo", "trained")
+    with container.running(*words, environ={**plain_remote.env, "S3_ENDPOINT": silent.endpoint}) as process:
+        asked(silent)
+        began = time.monotonic()
+        process.terminate()
+        result = container.finish(process)
+    assert result.code == 143, result.stderr
+    assert time.monotonic() - began < 20
+    assert result.record["reason_id"] == "stopped-early"
+    assert b"trained" not in result.stdout
+
+
+def test_a_delivery_that_hangs_ends_with_the_grace_and_says_what_is_left(
+    container: Container, plain_remote: Remote, faulty: FaultyProxy
+) -> None:
+    release = threading.Event()
+    (container.work / "train.py").write_text(READY + "open('out/model', 'w').write('x')\nopen('saved', 'w')\n")
+    words = ("--output", f"out={plain_remote.bucket.url('x/')}", "--grace", "3", "--", "python3", "train.py")
+    faulty.inject(unanswered(release), method="PUT", times=None)
+    faulty.inject(unanswered(release), method="POST", times=None)
+    with container.running(*words, environ={**plain_remote.env, "S3_ENDPOINT": faulty.endpoint}) as process:
+        container.wait_for(container.work / "saved")
+        while not any(request.method in ("PUT", "POST") for request in faulty.seen):
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.terminate()
+        result = container.finish(process)
+    release.set()
+    assert result.code == 206, result.stderr
+    assert time.monotonic() - began < 20
+    assert "stays on disk" in result.stderr or "still on disk" in result.stderr
+    assert (container.work / "out" / "model").exists()
 
 
 def test_every_byte_reaches_stdout_and_the_log(container: Container, plain_remote: Remote) -> None:
