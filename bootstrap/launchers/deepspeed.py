@@ -6,8 +6,8 @@ still read to know how many nodes and slots there are; GPT-NeoX looks for it thr
 
 from __future__ import annotations
 
-from bootstrap.launchers.mpi import hostfile_lines
-from bootstrap.launchers.plan import (
+from .mpi import hostfile_lines
+from .plan import (
     File,
     Plan,
     Situation,

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bootstrap.job import Cluster
-from bootstrap.launchers.plan import (
+from ..job import Cluster
+from .plan import (
     Plan,
     Situation,
     Variable,

@@ -7,7 +7,7 @@ its gRPC hang, so the nodes are named in ``no_proxy``.
 
 from __future__ import annotations
 
-from bootstrap.launchers.plan import (
+from .plan import (
     Plan,
     Situation,
     Variable,

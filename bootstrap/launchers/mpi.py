@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from bootstrap.launchers.plan import File, Plan, Situation, Variable, common, unless_set
+from .plan import File, Plan, Situation, Variable, common, unless_set
 
 _AGENT = """#!/bin/sh
 # mpirun calls: AGENT HOST COMMAND...; the host is the pod's name, without the domain that follows it in lists.

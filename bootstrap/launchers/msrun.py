@@ -8,7 +8,7 @@ writes into the working directory.
 
 from __future__ import annotations
 
-from bootstrap.launchers.plan import Plan, Removed, Situation, as_python, common, master_address, master_port
+from .plan import Plan, Removed, Situation, as_python, common, master_address, master_port
 
 _RANK_TABLE = ("RANK_TABLE_FILE", "RANK_TABLE_FILE_V_1_0", "RANK_ID", "RANK_SIZE", "DEVICE_ID")
 

@@ -7,7 +7,7 @@ whatever its host name resolves to, which is not the interface that was chosen.
 
 from __future__ import annotations
 
-from bootstrap.launchers.plan import (
+from .plan import (
     Plan,
     Removed,
     Situation,

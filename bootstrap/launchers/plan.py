@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bootstrap.job import Cluster, Node
+from ..job import Cluster, Node
 
 DEFAULT_PORT = 29500  # torchrun's own
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap.errors import CannotStart, UsageError
+from ..errors import CannotStart, UsageError
 
 # Where conda is installed when nothing in the environment says so: the images of ModelArts, and conda's own.
 _ROOTS = ("anaconda3", "miniconda3", "miniforge3", "mambaforge", "micromamba")

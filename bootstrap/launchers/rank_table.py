@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.errors import DeclarationUnreadable, PeersMissing
-from bootstrap.job import Log, StopRequest
+from ..errors import DeclarationUnreadable, PeersMissing
+from ..job import Log, StopRequest
 
 FILE_NAME = "jobstart_hccl.json"
 _DEFAULT_DIRECTORY = "/user/config"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bootstrap.launchers.plan import (
+from .plan import (
     Plan,
     Situation,
     Variable,

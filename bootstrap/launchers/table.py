@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bootstrap.errors import UsageError
-from bootstrap.launchers import deepspeed, direct, jax, mpi, msrun, paddle, ray, tensorflow, torchrun
-from bootstrap.launchers.plan import Plan, Situation
+from ..errors import UsageError
+from . import deepspeed, direct, jax, mpi, msrun, paddle, ray, tensorflow, torchrun
+from .plan import Plan, Situation
 
 LAUNCHERS: Mapping[str, Callable[[Situation], Plan]] = {
     "direct": direct.plan,

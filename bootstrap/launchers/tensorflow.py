@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from bootstrap.launchers.plan import Plan, Situation, Variable, common, host_of, joined, unless_set
+from .plan import Plan, Situation, Variable, common, host_of, joined, unless_set
 
 _PORT = 2222  # TensorFlow's habit, and that of Volcano's plugin
 # TensorFlow's names for the roles; a node of any other role is a worker.

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bootstrap.launchers.plan import (
+from .plan import (
     Plan,
     Situation,
     Variable,

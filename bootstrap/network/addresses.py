@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootstrap.errors import PathUnusable
-from bootstrap.job import Cluster
+from ..errors import PathUnusable
+from ..job import Cluster
 
 
 def write_address_files(directory: Path, cluster: Cluster) -> tuple[Path, Path]:

@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from bootstrap.errors import PeersMissing
-from bootstrap.job import Cluster, Log, StopRequest
-from bootstrap.network.peers import Card
-from bootstrap.network.wire import Forged, nonce, parse, plain
+from ..errors import PeersMissing
+from ..job import Cluster, Log, StopRequest
+from .peers import Card
+from .wire import Forged, nonce, parse, plain
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _SAY_AFTER = 0.2, 4.0, 10.0
 

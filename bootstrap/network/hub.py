@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bootstrap.errors import PeersMissing
-from bootstrap.network.wire import LONGEST_LINE, PROTOCOL, Forged, Seal, nonce, parse, plain
+from ..errors import PeersMissing
+from .wire import LONGEST_LINE, PROTOCOL, Forged, Seal, nonce, parse, plain
 
 _PATIENCE = 15.0  # seconds a stranger may take to prove that it is one of us
 _PROGRESS = 1.0  # seconds between two words on who is awaited: one for each arrival would be n * n lines

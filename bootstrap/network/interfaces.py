@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bootstrap.errors import InterfaceMissing
-from bootstrap.job import Sourced
+from ..errors import InterfaceMissing
+from ..job import Sourced
 
 _HABITUAL = (("ib0", "the InfiniBand interface of ModelArts' pools"), ("bond0", "the bonded interface"))
 

@@ -19,11 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bootstrap.errors import NameUnresolved, PeersMissing
-from bootstrap.job import Cluster, Log, StopRequest
-from bootstrap.network.hub import Hub, tune
-from bootstrap.network.resolve import resolve
-from bootstrap.network.wire import LONGEST_LINE, Forged, Seal, nonce, parse, plain
+from ..errors import NameUnresolved, PeersMissing
+from ..job import Cluster, Log, StopRequest
+from .hub import Hub, tune
+from .line import Line, Refused
+from .resolve import resolve
+from .wire import Forged
 
 DEFAULT_PORT = 29499  # beside torchrun's own, where nothing else is expected
 _ONE_TRY = 10.0  # seconds for one attempt to reach the hub
@@ -118,7 +119,7 @@ def _join(
             return _connect(addresses, port, cluster.node_rank, card, secret, min(_ONE_TRY, max(left, 1.0)))
         except NameUnresolved as error:
             why = str(error.what) + (f" ({error.why})" if error.why else "")
-        except _Refused as refusal:
+        except Refused as refusal:
             why = f"node 0 refused: {refusal}"
         except (OSError, ValueError) as error:
             why = str(error) or type(error).__name__
@@ -138,16 +139,12 @@ def _join(
     )
 
 
-class _Refused(Exception):
-    """The hub knows us and says no."""
-
-
 def _connect(addresses: Sequence[str], port: int, rank: int, card: Card, secret: bytes, patience_s: float) -> Peers:
-    """Through the meeting port to the channel. Raises :class:`OSError`, ``ValueError`` or :class:`_Refused`."""
+    """Through the meeting port to the channel. Raises :class:`OSError`, ``ValueError`` or :class:`Refused`."""
     problem: OSError | None = None
     for address in addresses:
         try:
-            meeting = _Line(address, port, secret, patience_s)
+            meeting = Line(address, port, secret, patience_s)
         except OSError as error:
             problem = error
             continue
@@ -156,12 +153,12 @@ def _connect(addresses: Sequence[str], port: int, rank: int, card: Card, secret:
             channel_port = meeting.hear().get("channel")
         if not isinstance(channel_port, int):
             raise Forged("node 0 does not tell where it listens")
-        channel = _Line(address, channel_port, secret, patience_s)
+        channel = Line(address, channel_port, secret, patience_s)
         channel.say({"rank": rank, "card": {"host": card.host, "address": card.address, "interface": card.interface}})
         try:
             welcome = channel.hear()
             if "refused" in welcome:
-                raise _Refused(welcome["refused"])
+                raise Refused(welcome["refused"])
         except BaseException:
             channel.socket.close()
             raise
@@ -169,49 +166,10 @@ def _connect(addresses: Sequence[str], port: int, rank: int, card: Card, secret:
     raise problem or OSError("the name has no address")
 
 
-class _Line:
-    """A connection to the hub after its challenge: sealed messages, one a line."""
-
-    def __init__(self, address: str, port: int, secret: bytes, patience_s: float) -> None:
-        self.socket = socket.create_connection((address, port), timeout=patience_s)
-        self._received = b""
-        try:
-            ours, theirs = nonce(), str(parse(self._line()).get("nonce", ""))
-            self.socket.sendall(plain({"nonce": ours}) + b"\n")
-        except BaseException:
-            self.socket.close()
-            raise
-        self._out = Seal(secret, theirs, ours, from_hub=False)
-        self._in = Seal(secret, theirs, ours, from_hub=True)
-        self._sending = threading.Lock()
-
-    def say(self, message: Mapping[str, object]) -> None:
-        with self._sending:
-            self.socket.sendall(self._out.close(message))
-
-    def hear(self) -> dict[str, object]:
-        """The next message. Raises ``OSError`` (also at the end), :class:`Forged` or :class:`_Refused`."""
-        line = self._line()
-        if line.startswith(b"{"):  # in clear: the hub does not believe us, so it does not speak sealed
-            raise _Refused(parse(line).get("refused", "for no reason given"))
-        return self._in.open(line)
-
-    def _line(self) -> bytes:
-        while b"\n" not in self._received:
-            if len(self._received) > LONGEST_LINE:
-                raise Forged("a line without an end")
-            more = self.socket.recv(1 << 16)
-            if not more:
-                raise ConnectionResetError("the connection was closed")
-            self._received += more
-        line, _, self._received = self._received.partition(b"\n")
-        return line
-
-
 class Peers:
     """This node's end of the conversation; made by :func:`meet`. Its methods may be called from any thread."""
 
-    def __init__(self, rank: int, line: _Line) -> None:
+    def __init__(self, rank: int, line: Line) -> None:
         self.rank = rank
         self._line = line
         self._hub: Hub | None = None
@@ -352,7 +310,7 @@ class Peers:
         try:
             while not self._over:
                 self._take(self._line.hear())
-        except (OSError, ValueError, _Refused) as error:
+        except (OSError, ValueError, Refused) as error:
             why = f"the connection to node 0 broke: {error}"
         with self._changed:
             self._lost = why

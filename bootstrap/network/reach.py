@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import time
 
-from bootstrap.errors import PeersMissing
-from bootstrap.job import Log, StopRequest
+from ..errors import PeersMissing
+from ..job import Log, StopRequest
 
 _ONE_TRY, _FIRST_PAUSE, _LONGEST_PAUSE, _SAY_AFTER = 5.0, 0.1, 2.0, 5.0
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bootstrap.errors import NameUnresolved
-from bootstrap.job import Log, StopRequest
+from ..errors import NameUnresolved
+from ..job import Log, StopRequest
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0
 _SAY_AFTER = 5.0  # seconds of silence before a wait is worth a line

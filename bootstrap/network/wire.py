@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from bootstrap.job import Cluster
+from ..job import Cluster
 
 PROTOCOL = "modelarts-bootstrap/1"
 LONGEST_LINE = 4 << 20  # a table of thousands of nodes fits; a stranger cannot fill our memory

@@ -4,6 +4,6 @@
 and a line in the table.
 """
 
-from bootstrap.platforms.table import PLATFORMS, identify, salvage
+from .table import PLATFORMS, identify, salvage
 
 __all__ = ["PLATFORMS", "identify", "salvage"]

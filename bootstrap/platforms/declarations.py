@@ -14,9 +14,9 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from bootstrap.errors import DeclarationUnreadable
-from bootstrap.job import Input, Output
-from bootstrap.platforms.reading import store_url
+from ..errors import DeclarationUnreadable
+from ..job import Input, Output
+from .reading import store_url
 
 _DATASETS = ("dataset", "datasets")  # the REST interface and the environment do not agree on the plural
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bootstrap.errors import PlatformIncomplete
-from bootstrap.job import SINGLE_NODE, Cluster, Output, PlatformFacts, Sourced
-from bootstrap.platforms import declarations, strangers
-from bootstrap.platforms.hosts import Claim, Group, assemble, split_list
-from bootstrap.platforms.reading import (
+from ..errors import PlatformIncomplete
+from ..job import SINGLE_NODE, Cluster, Output, PlatformFacts, Sourced
+from . import declarations, strangers
+from .hosts import Claim, Group, assemble, split_list
+from .reading import (
     first,
     interface_asked,
     names_here,

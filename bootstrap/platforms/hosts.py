@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bootstrap.errors import ClusterMismatch, PlatformIncomplete
-from bootstrap.job import Cluster, Node
+from ..errors import ClusterMismatch, PlatformIncomplete
+from ..job import Cluster, Node
 
 # Who comes first when a job has several roles. Rank 0 must be the node that the others expect to meet: a master or
 # chief where there is one (Volcano's pytorch plugin and PAI-DLC count this way too). Roles not named here stand

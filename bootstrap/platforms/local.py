@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bootstrap.job import SINGLE_NODE, Cluster, PlatformFacts
-from bootstrap.platforms.reading import interface_asked, log_file_of, slots_per_node
+from ..job import SINGLE_NODE, Cluster, PlatformFacts
+from .reading import interface_asked, log_file_of, slots_per_node
 
 NAME = "local"
 

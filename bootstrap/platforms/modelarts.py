@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bootstrap.errors import PlatformIncomplete
-from bootstrap.job import SINGLE_NODE, Cluster, PlatformFacts, Sourced
-from bootstrap.platforms import declarations
-from bootstrap.platforms.hosts import Claim, Group, assemble
-from bootstrap.platforms.reading import first, interface_asked, names_here, number, own_names, slots_per_node
-from bootstrap.platforms.volcano import task_groups
+from ..errors import PlatformIncomplete
+from ..job import SINGLE_NODE, Cluster, PlatformFacts, Sourced
+from . import declarations
+from .hosts import Claim, Group, assemble
+from .reading import first, interface_asked, names_here, number, own_names, slots_per_node
+from .volcano import task_groups
 
 NAME = "modelarts"
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bootstrap.errors import ClusterMismatch, PlatformIncomplete
-from bootstrap.job import SINGLE_NODE, Cluster, Node, PlatformFacts
-from bootstrap.platforms.hosts import same_host, split_host
-from bootstrap.platforms.reading import (
+from ..errors import ClusterMismatch, PlatformIncomplete
+from ..job import SINGLE_NODE, Cluster, Node, PlatformFacts
+from .hosts import same_host, split_host
+from .reading import (
     first,
     interface_asked,
     log_file_of,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bootstrap.errors import PlatformIncomplete
-from bootstrap.job import Cluster, Sourced
+from ..errors import PlatformIncomplete
+from ..job import Cluster, Sourced
 
 
 def first(environ: Mapping[str, str], *names: str) -> Sourced | None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap.errors import UsageError
-from bootstrap.job import PlatformFacts, Sourced
-from bootstrap.platforms import dls, local, modelarts, rank_env, volcano
-from bootstrap.platforms.reading import interface_asked
+from ..errors import UsageError
+from ..job import PlatformFacts, Sourced
+from . import dls, local, modelarts, rank_env, volcano
+from .reading import interface_asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bootstrap.errors import ClusterMismatch, PlatformIncomplete
-from bootstrap.job import SINGLE_NODE, Cluster, PlatformFacts
-from bootstrap.platforms.hosts import Claim, Group, assemble, same_host, split_list
-from bootstrap.platforms.reading import interface_asked, log_file_of, number, own_names, slots_per_node
+from ..errors import ClusterMismatch, PlatformIncomplete
+from ..job import SINGLE_NODE, Cluster, PlatformFacts
+from .hosts import Claim, Group, assemble, same_host, split_list
+from .reading import interface_asked, log_file_of, number, own_names, slots_per_node
 
 NAME = "volcano"
 

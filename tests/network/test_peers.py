@@ -322,7 +322,8 @@ def test_leaving_in_peace_is_no_failure() -> None:
 
 def test_the_others_may_wait_for_node_0_to_end() -> None:
     with together(3) as peers:
-        threading.Timer(0.2, peers[0].ended, [7]).start()
+        threading.Timer(0.2, peers[0].failed, [{"exit": 7}]).start()  # bad news alone is no end yet
+        threading.Timer(0.4, peers[0].ended, [7]).start()
         assert [mine.wait_for_end_of(0, threading.Event()) for mine in peers[1:]] == [7, 7]
 
 
