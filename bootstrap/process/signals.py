@@ -52,6 +52,10 @@ class Stop:
         self._set = False
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
+    def fileno(self) -> int:
+        """Readable once it is set; never read."""
+        return self._fd
+
     def is_set(self) -> bool:
         return self._set
 
@@ -116,8 +120,10 @@ class Signals:
         self._handlers.clear()
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         signal.set_wakeup_fd(self._wakeup)
-        os.close(self._read)
-        os.close(self._write)
+        read, write = self._read, self._write
+        self._read = self._write = -1
+        os.close(read)
+        os.close(write)
 
     def request_stop(self, asked_by: AskedBy, why: str = "") -> None:
         """Ask for a stop without a signal, from any thread; the supervisor wakes and stops the command."""
@@ -128,7 +134,7 @@ class Signals:
         """Have :meth:`wait` return now."""
         try:
             os.write(self._write, b"\0")
-        except BlockingIOError:  # the pipe is full of reasons to wake already
+        except OSError:  # the pipe is full of reasons to wake already, or nobody waits any more
             pass
 
     def wait(self, timeout: float | None = None) -> list[int]:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .redact import Redactor
+from .signals import Stop
 
 PIPE_BYTES = 1 << 20
 READ_SMALL = 1 << 16
@@ -148,7 +149,7 @@ class Pump:
         self._redactors = {fd: redactor() for fd in self._routes} if redactor is not None else {}
         self._on_end = on_end
         self._notes: list[str] = []
-        self._hurry = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._hurry = Stop()
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self.bytes = 0  # how many the command has written so far
         self.done = False
@@ -158,7 +159,7 @@ class Pump:
 
     def finish(self) -> None:
         """Do not wait for the end of the sources: take what is there now, and end."""
-        os.eventfd_write(self._hurry, 1)
+        self._hurry.set()
 
     def join(self, timeout: float | None = None) -> None:
         self._thread.join(timeout)
@@ -187,7 +188,7 @@ class Pump:
                     self._deliver(fd, redactor.idle())
                 continue
             for fd, _ in ready:
-                if fd == self._hurry:
+                if fd == self._hurry.fileno():
                     hurry = time.monotonic() + HURRY
                     poller.unregister(fd)
                     continue
@@ -207,7 +208,7 @@ class Pump:
             self._deliver(fd, redactor.flush())
         for sink in dict.fromkeys(sink for route in self._routes.values() for sink in route):
             sink.close()
-        for fd in (*self._routes, self._hurry):
+        for fd in self._routes:
             os.close(fd)
         self.done = True
         self._on_end()

@@ -277,3 +277,15 @@ def test_an_endless_writer_that_is_not_ours_cannot_delay_the_end() -> None:
         pump.join(20)
         assert pump.done
         yes.kill()
+
+
+def test_a_pump_that_has_ended_can_be_hurried_without_harm() -> None:
+    read, write = pipe()
+    pump = Pump([(read, [Collect()])])
+    pump.start()
+    os.close(write)
+    pump.join(20)
+    again = os.open("/dev/null", os.O_RDONLY)  # takes the first number that is free
+    pump.finish()
+    os.close(again)
+    assert pump.done
