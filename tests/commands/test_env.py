@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -25,7 +26,7 @@ TWO_NODES = {
     "JOBC2D_20190101_HOST": "10.0.0.1",
     "BOOTSTRAP_INTERFACE": "lo",
 }
-PYTHON_ENVIRON = f"{sys.executable} -c 'import os, json; print(json.dumps(dict(os.environ)))'"
+PYTHON_ENVIRON = f"{shlex.quote(sys.executable)} -c 'import os, json; print(json.dumps(dict(os.environ)))'"
 
 
 def told(run: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def tool(tmp_path: Path) -> Callable[[str, str], str]:
         directory = tmp_path / "tools"
         directory.mkdir(exist_ok=True)
         path = directory / name
-        path.write_text(f"#!{sys.executable} -IS\n{textwrap.dedent(body)}")
+        path.write_text(f"#!{Path(sys.executable).resolve()} -IS\n{textwrap.dedent(body)}")
         path.chmod(0o755)
         return str(directory)
 

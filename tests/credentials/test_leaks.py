@@ -62,7 +62,10 @@ def test_names_of_files_links_and_archives_are_searched(tmp_path: Path) -> None:
 
 
 def test_argument_lists_of_processes_are_searched() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()", "--key=secret-value"], stdin=subprocess.PIPE) as process:
+    argv = [sys.executable, "-c", "print('ready', flush=True); input()", "--key=secret-value"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # until exec, the child has our argument list
         found = [
             leak
             for leak in hunt({"KEY": "secret-value"}, texts=processes(os.getpid()))

@@ -386,7 +386,8 @@ def test_a_job_directory_of_somebody_else(container: Container, logs: tuple[str,
     locked = tmp_path / "roots-own"
     locked.mkdir(mode=0o755)
     container.front = ["setpriv", "--reuid", "1101", "--regid", "1101", "--clear-groups"]
-    result = container.run("--job-dir", str(locked / "job"), *logs, *ECHO)
+    own_log = ("--log-file", str(container.tmp / "job.log"))  # the default is /tmp's, where root may have been before
+    result = container.run("--job-dir", str(locked / "job"), *own_log, *logs, *ECHO)
     assert result.failure == (115, "path-unusable")
     said(result, str(locked), "1101")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -138,7 +139,7 @@ def test_the_v2_boot_command(container: Container, remote: Remote) -> None:
         "VC_WORKER_HOSTS": "ma-job-0001-worker-0.ma-job-0001",
         "MA_OUTPUTS": json.dumps({"outputs": [declared]}),
     }
-    boot = ["sh", "-c", f"{BOOTSTRAP} run -- python3 ${{MA_JOB_DIR}}/code/x.py --epochs 2"]
+    boot = ["sh", "-c", f"{shlex.quote(BOOTSTRAP)} run -- python3 ${{MA_JOB_DIR}}/code/x.py --epochs 2"]
 
     result = container.run(argv=boot, environ=environ)
 
