@@ -22,6 +22,8 @@ COMMANDS = {
     "downloader": "copy with the flags of modelarts-downloader.py",
     "env": "show what the platform's environment says of this job",
     "ip": "print this node's address on the interface of the cluster (ib0, ...)",
+    "check-image": "find what would fail in an image, before paying for accelerators",
+    "logs": "print or follow the log of a running, ended or killed job",
     "secrets": "make a key, and encrypt variables with it for a job",
 }
 

@@ -1,0 +1,75 @@
+"""``bootstrap check-image``: what would fail in an image, before anybody pays for accelerators.
+
+    bootstrap check-image                             the container that we are in
+    bootstrap check-image image.tar                   of docker save, docker export, podman save; a directory
+    bootstrap check-image --base base.tar image.tar -- python train.py
+
+Answers 1 when a job would fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from ..images.contracts import CONTRACTS
+from ..images.findings import Finding, Level
+from ..images.rules import Question, check, question
+from ..images.sources import read
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--platform",
+        choices=tuple(CONTRACTS),
+        default="",
+        help="whose rules: dls is ModelArts v1, modelarts is v2 (default: as the image looks)",
+    )
+    parser.add_argument(
+        "--base", metavar="IMAGE", help="the image that this one was made from, to see what was changed"
+    )
+    parser.add_argument("image", metavar="ROOT|IMAGE-TAR", nargs="?", default="/", help="default: this container's /")
+    parser.add_argument("argv", metavar="COMMAND", nargs="*", help="behind --: a command that is to run in it")
+
+
+def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    base = read(arguments.base, digests=True) if arguments.base else None
+    image = read(arguments.image, digests=base is not None)
+    asked = question(image, contract=arguments.platform, base=base, argv=tuple(arguments.argv))
+    found = check(asked)
+    print(_json(asked, found) if arguments.format == "json" else _text(asked, found))
+    return int(any(finding.level is Level.ERROR for finding in found))
+
+
+def _json(asked: Question, found: list[Finding]) -> str:
+    told = {
+        "image": asked.image.source,
+        "kind": asked.image.kind,
+        "platform": asked.contract.name,
+        "platform_reason": asked.why_contract,
+        "files": len(asked.image.entries),
+        "size": asked.image.size,
+        "findings": [asdict(finding) for finding in found],
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _text(asked: Question, found: list[Finding]) -> str:
+    lines = [
+        f"{asked.image.source}: {asked.image.kind}, {len(asked.image.entries)} files",
+        f"checked for {asked.contract.title} ({asked.why_contract})",
+        "",
+    ]
+    for finding in found:
+        lines.append(f"{finding.level.value:<8} {finding.what} [{finding.id}]")
+        for label, text in (("where", finding.where), ("why", finding.why), ("do", finding.remedy)):
+            if text and finding.level is not Level.NOTE:
+                lines.append(f"{'':<8} {label}: {text}")
+        if finding.level is Level.NOTE and finding.why:
+            lines.append(f"{'':<8} {finding.why}")
+    counts = [sum(finding.level is level for finding in found) for level in Level]
+    lines += ["", "{} errors, {} warnings, {} notes".format(*counts)]
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""What a check says: where, why that matters, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(str, Enum):
+    """``error``: a job would fail, or not be admitted. ``warning``: some would. ``note``: good to know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Level
+    id: str
+    what: str
+    where: str = ""
+    why: str = ""
+    remedy: str = ""
+
+
+def listed(paths: Sequence[str], most: int = 8) -> str:
+    """``/a, /b and 3 more``."""
+    shown = ", ".join(f"/{path}" for path in paths[:most])
+    return f"{shown} and {len(paths) - most} more" if len(paths) > most else shown

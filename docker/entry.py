@@ -1,0 +1,17 @@
+"""The first lines of Python in an image: the environment as the image meant it, then the command line.
+
+Started by /opt/bootstrap/bin/bootstrap (bootstrap.c), which hides the variables that would upset our own loader.
+"""
+
+import os
+import sys
+
+HIDDEN = "BOOTSTRAP_HIDDEN_"  # as in bootstrap.c
+
+del os.environ["LC_ALL"]  # bootstrap.c's
+for name in [name for name in os.environ if name.startswith(HIDDEN)]:
+    os.environ[name[len(HIDDEN) :]] = os.environ.pop(name)
+
+from bootstrap.cli import main  # noqa: E402
+
+sys.exit(main())

@@ -1,0 +1,75 @@
+"""Building Dockerfile.base for real: everything that needs a network is fetched first, and then built without one."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.lab.containers import Engine
+from tests.lab.stores import LabUnavailable
+
+PROJECT = Path(__file__).parents[2]
+DOCKERFILE = PROJECT / "Dockerfile.base"
+IN_CONTEXT = ("Dockerfile.base", "pyproject.toml", "README.md", "docker", "scripts", "bootstrap")
+TAGS = {"runtime": "localhost/modelarts-bootstrap:runtime"}
+
+
+def build(engine: Engine, target: str, context: Path, *, base: str = "", tag: str = "") -> str:
+    """One target of Dockerfile.base, out of ``context``. Layers are kept by the engine: only what changed is built."""
+    tag = tag or f"localhost/modelarts-bootstrap:{target}"
+    with (engine.directory / "dockerfile-base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # or several workers would compile the same Python at the same time
+        engine.base("bullseye")
+        arguments = {"BASE_IMAGE": base} if base else {}
+        compiled = "localhost/modelarts-bootstrap:python"
+        engine.build(context, compiled, dockerfile=DOCKERFILE, network="host", options=["--target=python"])
+        engine.build(context, tag, dockerfile=DOCKERFILE, arguments=arguments, options=[f"--target={target}"])
+    return tag
+
+
+def make_context(engine: Engine, directory: Path) -> Path:
+    """The clone as it is committed, with the wheels beside docker/: what a build without a network needs."""
+    for name in IN_CONTEXT:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__", "wheels"))
+        else:
+            shutil.copy2(source, directory / name)
+    shutil.copytree(wheels(engine), directory / "docker/wheels")
+    return directory
+
+
+def wheels(engine: Engine) -> Path:
+    """What the package needs at run time and to be built, for the Python of Dockerfile.base. Kept between runs."""
+    version = re.search(r"^ARG SOURCE_PACKAGE=python([0-9.]+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert version is not None
+    project = (PROJECT / "pyproject.toml").read_text()
+    requirements = re.findall(
+        r'"((?:setuptools|boto3|psutil|netifaces-plus|structlog|cryptography)[<>=~][^"]*)"', project
+    )
+    key = hashlib.sha256(" ".join([version[1], *sorted(set(requirements))]).encode()).hexdigest()[:12]
+    kept = engine.directory / f"wheels-{key}"
+    with (engine.directory / "wheels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            fresh = kept.with_suffix(".part")
+            shutil.rmtree(fresh, ignore_errors=True)
+            tags = [
+                f"--platform={tag}_{platform.machine()}"
+                for tag in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
+            ]
+            words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+            words += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version[1]}", *tags]
+            done = subprocess.run(
+                [*words, f"--dest={fresh}", *sorted(set(requirements))], text=True, capture_output=True
+            )
+            if done.returncode:
+                raise LabUnavailable(f"lab: no wheels for the runtime image: {' '.join(done.stderr.split()[-40:])}")
+            fresh.rename(kept)
+    return kept
