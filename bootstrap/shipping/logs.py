@@ -23,6 +23,7 @@ from pathlib import Path, PurePath
 from ..errors import BootstrapError
 from ..job import Log, StopRequest
 from ..storage.direct import Direct, Inline
+from ..storage.local import readable
 from ..storage.open import Stores
 from ..storage.store import Store
 from ..storage.transfer import deliver
@@ -172,6 +173,7 @@ class LogShipper:
             live.ship(stop)
             if self._finished(live, stop):
                 failed: Failures = []
+                self._log.info("delivered", to=str(self._target.child(self._path.name)), size=readable(live.shipped))
             else:
                 failed = self._deliver_whole(stop)
         except TransferStopped:
