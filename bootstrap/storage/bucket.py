@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bootstrap.job import CredentialsProvider, Endpoint
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.lane import Lane
-from bootstrap.storage.store import Body, Entry
+from bootstrap.storage.store import Body, Entry, Multipart
 from bootstrap.storage.wire import Unusual
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class BucketStore:
 
                 self._record = ObsStore(self._bucket, self._endpoint, self._keys)
             return self._record
+
+    @property
+    def multipart(self) -> Multipart:
+        return self.record
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         if self.lane is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ def bring_all(
     Raises the first error; then files that are whole stay and nothing else does. ``manifest`` is told of each file.
     """
     staging = Staging()
-    download = Download(store, staging, progress, stop, manifest)
+    halt = threading.Event()  # set when we leave, for whatever reason: no thread works on for nobody
+    download = Download(store, staging, progress, halt, manifest)
 
     def beat() -> None:
         if stop.is_set():
@@ -58,7 +60,7 @@ def bring_all(
         if lane is not None:
             errands = Errands(parts)
             rides = min(WIDTH, _RIDES + sum(isinstance(part, Piece) for part in parts), len(parts))
-            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, stop), width=rides, beat=beat):
+            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, halt), width=rides, beat=beat):
                 ended.value()
             parts = errands.left_over()
         for done in in_parallel(parts, lambda part: part.bring(), width=min(WIDTH, len(parts)), beat=beat):
@@ -66,6 +68,7 @@ def bring_all(
     except OSError as error:
         raise explain(error, error.filename or root, "cannot write what is fetched") from error
     finally:
+        halt.set()
         staging.close()
 
 

@@ -37,7 +37,7 @@ class Errand:
         self.tries = 0
 
     def send(self, lane: Lane, connection: Connection) -> None:
-        """Write the request."""
+        """Write the request. When it raises :class:`Unusual`, nothing must have been written."""
         raise AssertionError("every kind of errand has its own")
 
     def take(self, connection: Connection, answer: Answer) -> None:
@@ -119,8 +119,12 @@ def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], stop: StopR
             batch = errands.more(weight)
             under_way.extend(batch)
             for errand in batch:
-                weight += errand.weight
-                errand.send(lane, connection)
+                try:
+                    errand.send(lane, connection)
+                    weight += errand.weight
+                except Unusual:
+                    under_way.remove(errand)
+                    errands.leave(errand)
             connection.flush()
             if not under_way:
                 return answered

@@ -40,7 +40,7 @@ from bootstrap.storage.endpoint import host_of, style_of
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.local import Window, explain
 from bootstrap.storage.refusals import cause_of, is_expiry
-from bootstrap.storage.store import ENCRYPTED, Entry
+from bootstrap.storage.store import ENCRYPTED, Entry, Multipart
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -142,6 +142,43 @@ class ObsStore:
 
     def delete(self, key: str) -> None:
         self._ask("cannot remove", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key))
+
+    # --- in parts ---
+
+    @property
+    def multipart(self) -> Multipart:
+        return self
+
+    def begin(self, key: str) -> str:
+        answer = self._ask(
+            "cannot begin an upload", key, lambda: self._client.create_multipart_upload(Bucket=self.bucket, Key=key)
+        )
+        return answer["UploadId"]
+
+    def put_part(self, key: str, upload: str, number: int, file: int, start: int, size: int) -> str:
+        def put() -> Any:
+            body: Any = Window(file, start, size)
+            return self._client.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
+
+        return str(self._ask("cannot write a part of", key, put)["ETag"]).strip('"')
+
+    def finish(self, key: str, upload: str, etags: list[str]) -> str:
+        parts: Any = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]}
+        answer = self._ask(
+            "cannot finish an upload",
+            key,
+            lambda: self._client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload=parts
+            ),
+        )
+        return answer["ETag"].strip('"')
+
+    def abandon(self, key: str, upload: str) -> None:
+        self._ask(
+            "cannot give up an upload",
+            key,
+            lambda: self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload),
+        )
 
     # --- listing ---
 

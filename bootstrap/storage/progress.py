@@ -23,6 +23,10 @@ class Progress:
         self._lock = threading.Lock()
         self._started = self._said = time.monotonic()
 
+    def expect(self, files: int, size: int) -> None:
+        """So much is to come in all."""
+        self._of_files, self._of_bytes = files, size
+
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._started

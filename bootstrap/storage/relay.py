@@ -12,7 +12,8 @@ from bootstrap.storage.download import bring
 from bootstrap.storage.local import Staging, local_trouble
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
-from bootstrap.storage.upload import EVERYBODYS, Named
+from bootstrap.storage.tree import Named
+from bootstrap.storage.upload import EVERYBODYS
 from bootstrap.storage.workers import TransferStopped, in_parallel
 
 _WIDTH = 8

@@ -48,6 +48,22 @@ class Body(Protocol):
     def close(self) -> None: ...
 
 
+class Multipart(Protocol):
+    """Writing one object in parts of 5 MB to 5 GB (the last may be smaller), 10,000 at most (OBS and S3 documents)."""
+
+    def begin(self, key: str) -> str:
+        """Start an upload; returns its id. Until it is finished the store charges for its parts: abandon or finish."""
+
+    def put_part(self, key: str, upload: str, number: int, file: int, start: int, size: int) -> str:
+        """Write part ``number`` (from 1) out of an open file; returns its ETag."""
+
+    def finish(self, key: str, upload: str, etags: list[str]) -> str:
+        """Make the object of its parts, in order; returns its ETag."""
+
+    def abandon(self, key: str, upload: str) -> None:
+        """Give the upload up, with all its parts."""
+
+
 class Store(Protocol):
     """A place of named objects. Every method raises classes of ``bootstrap.errors`` and nothing else.
 
@@ -57,6 +73,10 @@ class Store(Protocol):
     @property
     def lane(self) -> Lane | None:
         """The fast way for plain requests, where there is one."""
+
+    @property
+    def multipart(self) -> Multipart | None:
+        """How to write an object in parts, where the store knows such a thing."""
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key starts with ``prefix``, in the store's order."""

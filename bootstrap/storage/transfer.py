@@ -30,6 +30,7 @@ from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, 
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.relay import relay_all
 from bootstrap.storage.store import Entry, Store
+from bootstrap.storage.tree import Links
 from bootstrap.storage.upload import send_all
 from bootstrap.storage.url import Location
 from bootstrap.storage.workers import TransferStopped
@@ -159,6 +160,7 @@ def deliver(
     source: Path,
     target: Location,
     *,
+    links: Links = "follow",
     stop: StopRequest,
     deadline: float | None = None,
     log: Log,
@@ -166,12 +168,13 @@ def deliver(
     """Put the file or the content of the directory ``source`` at ``target``, replacing what is there.
 
     A single file goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``
-    itself. ``deadline`` is on ``time.monotonic()``'s clock. What a file's own trouble, the deadline or ``stop`` kept
-    from arriving is in the report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
+    itself. Symbolic ``links`` are followed where they stay in the tree, or skipped. ``deadline`` is on
+    ``time.monotonic()``'s clock. What a file's own trouble, the deadline or ``stop`` kept from arriving is in the
+    report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
     """
     store = stores.open(target)
     progress = Progress(log, "delivering")
-    failed, left_out = send_all(store, source, target, progress=progress, stop=stop, deadline=deadline)
+    failed, left_out = send_all(store, source, target, links=links, progress=progress, stop=stop, deadline=deadline)
     for name, reason in left_out:
         log.warning("left out", name=name, reason=reason)
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed), tuple(left_out))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import stat
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootstrap.errors import (
     BootstrapError,
@@ -18,20 +19,30 @@ from bootstrap.errors import (
     CredentialsRejected,
     EndpointWrong,
     NameUnresolved,
-    PathUnusable,
     SourceChanging,
     StoreUnavailable,
 )
 from bootstrap.job import StopRequest
 from bootstrap.storage.download import pause
-from bootstrap.storage.local import PARTIAL, explain
+from bootstrap.storage.express import Errand, Errands, ride
+from bootstrap.storage.largeobject import LARGE, LargeObject
+from bootstrap.storage.local import explain
 from bootstrap.storage.progress import Progress
-from bootstrap.storage.store import Store
-from bootstrap.storage.url import LONGEST_KEY, Location
+from bootstrap.storage.store import Entry, Multipart, Store
+from bootstrap.storage.tree import Item, Links, Named, items_of
+from bootstrap.storage.url import Location
+from bootstrap.storage.wire import Answer, Connection, Unusual, expect
 from bootstrap.storage.workers import TransferStopped, in_parallel
 
+if TYPE_CHECKING:
+    from bootstrap.storage.lane import Lane
+
 WIDTH = 16
+_RIDES = 4
 _ATTEMPTS = 4
+_CHUNK = 1 << 20
+_FAREWELL = 3.0  # seconds for giving up what was begun when there is no time left
+
 EVERYBODYS: tuple[type[BootstrapError], ...] = (
     BucketMissing,
     ClockSkewed,
@@ -43,20 +54,16 @@ EVERYBODYS: tuple[type[BootstrapError], ...] = (
 )
 """Trouble that concerns every file alike, so that there is no use in trying the next."""
 
-Named = list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One object to be: its name in the tree, its key, and the file it is made of (None: a directory's marker)."""
-
-    name: str
-    key: str
-    path: Path | None
-
 
 def send_all(
-    store: Store, source: Path, target: Location, *, progress: Progress, stop: StopRequest, deadline: float | None
+    store: Store,
+    source: Path,
+    target: Location,
+    *,
+    links: Links,
+    progress: Progress,
+    stop: StopRequest,
+    deadline: float | None,
 ) -> tuple[Named, Named]:
     """Send the file or tree ``source``; returns what failed and what was left out, names with reasons.
 
@@ -64,9 +71,10 @@ def send_all(
     """
     failed: Named = []
     left_out: Named = []
-    items = list(_items(source, target, failed, left_out))
-    waiting = {item.name for item in items}
-    silent = 0  # files in a row that the store did not take, without one that it did
+    items = list(items_of(source, target, failed, left_out, links))
+    progress.expect(len(items), sum(item.size for item in items))
+    upload = Upload(store, progress, failed)
+    upload.waiting.update(item.name for item in items)
 
     def beat() -> None:
         if stop.is_set():
@@ -75,26 +83,13 @@ def send_all(
             raise _Late
         progress.beat()
 
-    def send(item: _Item) -> str:
-        return _send(store, item, progress, stop)
-
     try:
-        for done in in_parallel(items, send, width=WIDTH, beat=beat):
-            waiting.discard(done.task.name)
-            if done.error is None:
-                silent = 0
-                if done.value():
-                    failed.append((done.task.name, done.value()))
-            elif isinstance(done.error, BootstrapError) and not isinstance(done.error, EVERYBODYS):
-                failed.append((done.task.name, str(done.error)))
-                silent += isinstance(done.error, StoreUnavailable)
-                if silent >= WIDTH:
-                    raise done.error
-            else:
-                raise done.error
+        upload.run(items, beat)
     except (_Late, TransferStopped) as reason:
         why = "not finished by the deadline" if isinstance(reason, _Late) else "not finished when asked to stop"
-        failed += [(name, why) for name in sorted(waiting)]
+        failed += [(name, why) for name in sorted(upload.waiting)]
+    finally:
+        upload.end()
     return failed, left_out
 
 
@@ -102,92 +97,244 @@ class _Late(Exception):
     """The deadline has come."""
 
 
-def _send(store: Store, item: _Item, progress: Progress, stop: StopRequest) -> str:
-    """Send one; returns an empty string, or why it cannot be trusted to have arrived as it is."""
-    if item.path is None:
-        store.write(item.key, b"")
-        return ""
-    for attempt in range(1, _ATTEMPTS + 1):
+class Upload:
+    """What all parts of one upload share."""
+
+    def __init__(self, store: Store, progress: Progress, failed: Named) -> None:
+        self.store, self.progress = store, progress
+        self.waiting: set[str] = set()
+        self.halt = threading.Event()
+        self._failed = failed
+        self._large: list[LargeObject] = []
+        self._silent = 0  # objects in a row that the store did not take, without one that it did
+
+    def run(self, items: list[Item], beat: Callable[[], None]) -> None:
+        """Send them all: over the lane where there is one, and over the client of record what that leaves."""
+        parts: list[Put | PutPart] = []
+        large = [item for item in items if item.size >= LARGE]
+        multipart = self.store.multipart if large else None  # it is boto3 that does it: not loaded for small files
+        if multipart is None:
+            large = []
+
+        def begin(item: Item) -> list[PutPart]:
+            return self._begin(item, multipart)
+
+        for begun in in_parallel(large, begin, width=min(WIDTH, len(large)), beat=beat):
+            if begun.error is None:
+                parts += begun.value()
+            else:
+                self._trouble(begun.task, begun.error)
+        in_parts = {item.name for item in large}
+        parts += [Put(self, item) for item in items if item.name not in in_parts]
+        lane = self.store.lane
+        if lane is not None:
+            errands = Errands(parts)
+            rides = min(WIDTH, _RIDES + sum(isinstance(part, PutPart) for part in parts), len(parts))
+            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, self.halt), width=rides, beat=beat):
+                ended.value()
+            parts = errands.left_over()
+        for done in in_parallel(parts, lambda part: part.bring(), width=min(WIDTH, len(parts)), beat=beat):
+            if done.error is not None:
+                self._trouble(done.task.item, done.error)
+
+    def arrived(self, item: Item, size: int) -> None:
+        self._silent = 0
+        self.waiting.discard(item.name)
+        self.progress.add(size)
+        self.progress.finish()
+
+    def fail(self, item: Item, reason: str) -> None:
+        """This one cannot go. A file fails once, however many parts it has."""
+        if item.name in self.waiting:
+            self.waiting.discard(item.name)
+            self._failed.append((item.name, reason))
+
+    def end(self) -> None:
+        """No thread begins anything more, and no multipart upload is left behind."""
+        self.halt.set()
+        farewell = time.monotonic() + _FAREWELL
+
+        def in_time() -> None:
+            if time.monotonic() > farewell:
+                raise _Late
+
         try:
-            before = item.path.stat()
-            store.write(item.key, item.path)
-            after = item.path.stat()
-        except FileNotFoundError:
-            return "vanished while it was sent"
+            for _ in in_parallel(self._large, LargeObject.abandon, width=min(WIDTH, len(self._large)), beat=in_time):
+                pass  # a store that does not take this either has been complained about already
+        except _Late:
+            pass
+
+    def _begin(self, item: Item, multipart: Multipart | None) -> list[PutPart]:
+        assert multipart is not None and item.path is not None
+        try:
+            large = LargeObject(self.store, multipart, item.key, item.path)
         except OSError as error:
             raise explain(error, item.path, "cannot read what is to be delivered") from error
-        except SourceChanging:
-            continue
-        except StoreUnavailable:
-            if attempt == _ATTEMPTS:
-                raise
-            pause(attempt, stop)
-            continue
-        if (before.st_mtime_ns, before.st_size, before.st_ino) == (after.st_mtime_ns, after.st_size, after.st_ino):
-            progress.add(after.st_size)
-            progress.finish()
-            return ""
-    return "kept changing while it was sent; what arrived may be a mixture"
+        self._large.append(large)
+        return [PutPart(self, item, large, *part) for part in large.parts()]
+
+    def _trouble(self, item: Item, error: BaseException) -> None:
+        """Put down a file's own trouble; raise what is everybody's."""
+        if not isinstance(error, BootstrapError) or isinstance(error, EVERYBODYS):
+            raise error
+        self.fail(item, str(error))
+        self._silent += isinstance(error, StoreUnavailable)
+        if self._silent >= WIDTH:
+            raise error
 
 
-def _items(source: Path, target: Location, failed: Named, left_out: Named) -> Iterator[_Item]:
-    base = target.path if target.is_remote else os.path.abspath(target.path).lstrip("/")
-    try:
-        found = source.stat()
-    except OSError as error:
-        raise explain(error, source, "cannot read what is to be delivered") from error
-    if stat.S_ISREG(found.st_mode):
-        key = base if not target.is_directory else f"{base.rstrip('/')}/{source.name}".lstrip("/")
-        yield _Item(source.name, key, source)
-        return
-    if not stat.S_ISDIR(found.st_mode):
-        raise PathUnusable("neither a file nor a directory", where=str(source))
-    base = f"{base.rstrip('/')}/" if base else ""
-    for name, path in _walk(source, failed, left_out):
-        key = base + name
+class Put(Errand):
+    """One file, or one directory's marker, in one request."""
+
+    __slots__ = ("_before", "_md5", "_upload", "item", "weight")
+
+    def __init__(self, upload: Upload, item: Item) -> None:
+        super().__init__()
+        self._upload, self.item = upload, item
+        self.weight = 1 + (item.size >> 18)
+        self._before: os.stat_result | None = None
+        self._md5 = ""
+
+    def send(self, lane: Lane, connection: Connection) -> None:
+        if self.item.path is None:
+            raise Unusual("a marker")
         try:
-            size = len(key.encode())
-        except UnicodeEncodeError:
-            failed.append((repr(name), "its name is not UTF-8, which objects' names have to be"))
-            continue
-        if size > LONGEST_KEY:
-            failed.append((name, f"its key would have {size} bytes, {LONGEST_KEY} are the most"))
-        else:
-            yield _Item(name, key, path)
-
-
-def _walk(root: Path, failed: Named, left_out: Named) -> Iterator[tuple[str, Path | None]]:
-    """Files by their name in the tree; empty directories by a name that ends in ``/``.
-
-    Symbolic links are followed where they stay in the tree and do not lead back to where we are.
-    """
-    top = os.path.realpath(root)
-    pending: list[tuple[str, tuple[str, ...]]] = [("", (top,))]
-    while pending:
-        below, trail = pending.pop()
-        try:
-            with os.scandir(os.path.join(root, below)) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            file = os.open(self.item.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            failed.append((below or ".", str(explain(error, os.path.join(root, below), "cannot list a directory"))))
-            continue
-        if not entries and below:
-            yield f"{below}/", None
-        for entry in entries:
-            name = os.path.join(below, entry.name)
-            real = os.path.realpath(entry.path) if entry.is_symlink() else ""
-            if real and not (real == top or real.startswith(top + os.sep)):
-                left_out.append((name, f"a link that leads out of the tree, to {os.readlink(entry.path)}"))
-            elif entry.is_dir():
-                here = os.path.realpath(entry.path)
-                if here in trail:
-                    left_out.append((name, "a link that leads back to a directory above it"))
-                else:
-                    pending.append((name, (*trail, here)))
-            elif entry.is_file():
-                if not entry.name.startswith(PARTIAL):
-                    yield name, Path(entry.path)
-            elif real and not os.path.exists(real):
-                left_out.append((name, f"a link to nothing, {os.readlink(entry.path)}"))
-            else:
-                left_out.append((name, "neither a file nor a directory"))
+            raise Unusual("a file that cannot be read") from error
+        try:
+            self._before = os.fstat(file)
+            self._md5 = _send_range(lane, connection, self.item.key, file, 0, self._before.st_size)
+        finally:
+            os.close(file)
+
+    def take(self, connection: Connection, answer: Answer) -> None:
+        expect(answer, 200, answer.size)
+        connection.body(answer.size)
+        size = self._before.st_size if self._before is not None else 0
+        if Entry("", size, answer.etag).md5 not in ("", self._md5):
+            raise Unusual("something else arrived")
+        if _changed(self.item.path, self._before):
+            raise Unusual("the file changed meanwhile")
+        self._upload.arrived(self.item, size)
+
+    def bring(self) -> None:
+        """Over the client of record, again if the store or the file's writer disturbs us."""
+        upload, item = self._upload, self.item
+        if item.path is None:
+            upload.store.write(item.key, b"")
+            upload.waiting.discard(item.name)
+            return None
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                before = item.path.stat()
+                upload.store.write(item.key, item.path)
+            except FileNotFoundError:
+                return upload.fail(item, "vanished while it was sent")
+            except OSError as error:
+                raise explain(error, item.path, "cannot read what is to be delivered") from error
+            except SourceChanging:
+                continue
+            except StoreUnavailable:
+                if attempt == _ATTEMPTS:
+                    raise
+                pause(attempt, upload.halt)
+                continue
+            if not item.path.exists():
+                return upload.fail(item, "vanished while it was sent")
+            if not _changed(item.path, before):
+                return upload.arrived(item, before.st_size)
+        return upload.fail(item, "kept changing while it was sent; what arrived may be a mixture")
+
+
+class PutPart(Errand):
+    """A part of a large file."""
+
+    __slots__ = ("_large", "_md5", "_number", "_size", "_start", "_upload", "item")
+
+    weight = 16
+
+    def __init__(self, upload: Upload, item: Item, large: LargeObject, number: int, start: int, size: int) -> None:
+        super().__init__()
+        self._upload, self.item, self._large = upload, item, large
+        self._number, self._start, self._size = number, start, size
+        self._md5 = ""
+
+    def send(self, lane: Lane, connection: Connection) -> None:
+        large = self._large
+        self._md5 = _send_range(
+            lane, connection, large.key, large.file, self._start, self._size, upload=large.upload, part=self._number
+        )
+
+    def take(self, connection: Connection, answer: Answer) -> None:
+        expect(answer, 200, answer.size)
+        connection.body(answer.size)
+        etag = answer.headers.get("etag", "").strip('"')
+        if not etag or Entry("", 0, answer.etag).md5 not in ("", self._md5):
+            raise Unusual("something else arrived")
+        try:
+            self._conclude(etag)
+        except BootstrapError as error:
+            if isinstance(error, EVERYBODYS):
+                raise
+            self._upload.fail(self.item, str(error))
+
+    def bring(self) -> None:
+        """Over the client of record."""
+        if self.item.name not in self._upload.waiting:
+            return  # another part has failed
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                etag = self._large.put(self._number)
+                break
+            except StoreUnavailable:
+                if attempt == _ATTEMPTS:
+                    raise
+            pause(attempt, self._upload.halt)
+        self._conclude(etag)
+
+    def _conclude(self, etag: str) -> None:
+        if not self._large.arrived(self._number, etag):
+            return
+        if _changed(self.item.path, self._large.before):
+            self._upload.fail(self.item, "changed while it was sent; what arrived may be a mixture")
+        else:
+            self._upload.arrived(self.item, self._large.before.st_size)
+
+
+def _send_range(
+    lane: Lane, connection: Connection, key: str, file: int, start: int, size: int, *, upload: str = "", part: int = 0
+) -> str:
+    """Send a request with a part of a file as its body; returns the body's MD5.
+
+    It is read twice, the second time out of memory, since the signature needs its SHA-256 before it begins.
+    """
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    piece, at = b"", start
+    while at < start + size:
+        try:
+            piece = os.pread(file, min(_CHUNK, start + size - at), at)
+        except OSError as error:
+            raise Unusual("a file that cannot be read") from error
+        if not piece:
+            raise Unusual("a file that became shorter")
+        sha256.update(piece)
+        md5.update(piece)
+        at += len(piece)
+    connection.send(lane.put(key, size, sha256.hexdigest(), upload=upload, part=part))
+    if size <= len(piece):
+        connection.send(piece)
+    else:
+        connection.send_file(file, start, size)
+    return md5.hexdigest()
+
+
+def _changed(path: Path | None, before: os.stat_result | None) -> bool:
+    """Whether the file is another, or was written to, since ``before``."""
+    try:
+        after = path.stat() if path is not None else None
+    except OSError:
+        return True
+    if before is None or after is None:
+        return True
+    return (before.st_mtime_ns, before.st_size, before.st_ino) != (after.st_mtime_ns, after.st_size, after.st_ino)

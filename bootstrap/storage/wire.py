@@ -81,12 +81,12 @@ class Connection:
             self._unsent.clear()
 
     def send_file(self, file: int, start: int, size: int) -> None:
-        """Send a part of a file. Raises :class:`Unusual` if there is less of it by now."""
+        """Send a part of a file. Raises ``OSError`` if there is less of it by now: the request cannot be completed."""
         self.flush()
         while size:
             piece = os.pread(file, min(size, _BUFFER), start)
             if not piece:
-                raise Unusual("a file became shorter")
+                raise ConnectionAbortedError("a file became shorter while it was sent")
             self._socket.sendall(piece)
             start += len(piece)
             size -= len(piece)

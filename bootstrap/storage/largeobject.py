@@ -1,0 +1,89 @@
+"""A large object in the making: parts that are sent in any order, put together by whoever sends the last."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from bootstrap.errors import BootstrapError
+from bootstrap.storage.store import Multipart, Store
+
+LARGE = 64 << 20
+"""Bytes from which a file is sent in parts."""
+
+_PART = 16 << 20
+_MOST_PARTS = 10_000
+_MIB = 1 << 20
+
+
+def part_size(size: int) -> int:
+    """Bytes of each part but the last: 16 MiB, and more where 10,000 of those would not do (156 GiB and on)."""
+    needed = -(-size // _MOST_PARTS)
+    return max(_PART, -(-needed // _MIB) * _MIB)
+
+
+class LargeObject:
+    """One multipart upload. Begun at once; :meth:`abandon` unless it was finished."""
+
+    def __init__(self, store: Store, multipart: Multipart, key: str, path: Path) -> None:
+        self.key = key
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.before = os.fstat(self.file)
+            self._store, self._multipart = store, multipart
+            self.upload = multipart.begin(key)
+        except BaseException:
+            os.close(self.file)
+            raise
+        step = part_size(self.before.st_size)
+        self._parts = [(start, min(step, self.before.st_size - start)) for start in range(0, self.before.st_size, step)]
+        self._etags = [""] * len(self._parts)
+        self._left = len(self._parts)
+        self._lock = threading.Lock()
+        self._open = True
+
+    def parts(self) -> Iterator[tuple[int, int, int]]:
+        """Number, start and size of each."""
+        for number, (start, size) in enumerate(self._parts, 1):
+            yield number, start, size
+
+    def put(self, number: int) -> str:
+        """Send a part over the client of record."""
+        start, size = self._parts[number - 1]
+        return self._multipart.put_part(self.key, self.upload, number, self.file, start, size)
+
+    def arrived(self, number: int, etag: str) -> bool:
+        """A part is there. The last one makes the object of them all; returns whether it was that."""
+        with self._lock:
+            self._etags[number - 1] = etag
+            self._left -= 1
+            if self._left:
+                return False
+        try:
+            self._multipart.finish(self.key, self.upload, self._etags)
+        except BootstrapError:
+            # The answer may have been lost on its way while the object was made, and then the upload is gone.
+            found = self._store.stat(self.key)
+            if found is None or found.etag != self._etag():
+                raise
+        self._close()
+        return True
+
+    def abandon(self) -> None:
+        """Give it up, if it is not finished. Raises what the store says to that."""
+        if self._close():
+            self._multipart.abandon(self.key, self.upload)
+
+    def _close(self) -> bool:
+        with self._lock:
+            was_open, self._open = self._open, False
+        if was_open:
+            os.close(self.file)
+        return was_open
+
+    def _etag(self) -> str:
+        digests = b"".join(bytes.fromhex(etag) for etag in self._etags if len(etag) == 32)
+        return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(self._parts)}"

@@ -1,0 +1,136 @@
+"""Uploads in parts: their sizes, what happens to them when something goes wrong, and that none is left behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bootstrap.storage import largeobject
+from bootstrap.storage.largeobject import LARGE, part_size
+from tests.lab import faulty_proxy
+from tests.lab.faulty_proxy import FaultyProxy
+from tests.lab.stores import Bucket, Store
+from tests.storage.conftest import Mover, stores_of
+
+MIB = 1 << 20
+SIZE = LARGE + 5 * MIB + 123
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "source/big"
+    path.parent.mkdir()
+    path.write_bytes((b"0123456789abcde\n" * (1 << 16)) * (SIZE // MIB) + b"x" * (SIZE % MIB))
+    return path
+
+
+def uploads_left(bucket: Bucket) -> list[str]:
+    answer = bucket.client.list_multipart_uploads(Bucket=bucket.name)
+    return [upload["Key"] for upload in answer.get("Uploads", [])]
+
+
+@pytest.mark.parametrize(
+    "size", [LARGE, 156 * 1024 * MIB, 157 * 1024 * MIB, 1 << 40, 5 << 40, 48_800_000_000_000], ids=lambda size: f"{size}"
+)
+def test_parts_grow_with_the_file_up_to_the_largest_object_there_can_be(size: int) -> None:
+    part = part_size(size)
+    assert -(-size // part) <= 10_000
+    assert 5 * MIB <= part <= 5 * 1024 * MIB
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faulty_proxy.reset(),
+        faulty_proxy.reset_upload(after=3_000_000),
+        faulty_proxy.lost_answer(),
+        faulty_proxy.refused(503, "SlowDown"),
+        faulty_proxy.refused(400, "RequestTimeout"),
+    ],
+    ids=lambda fault: fault.name,
+)
+def test_a_part_that_goes_wrong_is_sent_again_and_no_other(
+    fault: faulty_proxy.Fault, big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    injection = faulty.inject(fault, method="PUT", query="*partNumber=2*", times=3)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    assert injection.hits == 3
+    assert report.failed == ()
+    assert bucket.get("o/big") == big.read_bytes()
+    assert sum("partNumber=5" in request.query for request in faulty.seen) == 1
+    assert uploads_left(bucket) == []
+
+
+def test_an_upload_whose_last_answer_was_lost_is_known_to_have_arrived(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    faulty.inject(faulty_proxy.lost_answer(), method="POST", query="uploadId=*", times=1)
+    faulty.inject(faulty_proxy.refused(404, "NoSuchUpload"), method="POST", query="uploadId=*", times=None)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    assert report.failed == ()
+    assert bucket.get("o/big") == big.read_bytes()
+
+
+def test_an_upload_that_is_refused_is_given_up_and_named(big: Path, seaweedfs: Store, faulty: FaultyProxy) -> None:
+    bucket = seaweedfs.make_bucket()
+    (big.parent / "small").write_bytes(b"s")
+    faulty.inject(faulty_proxy.refused(403, "AccessDenied"), method="PUT", query="*partNumber=3*", times=None)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    assert [name for name, _ in report.failed] == ["big"]
+    assert "AccessDenied" in report.failed[0][1]
+    assert bucket.list() == ["o/small"]
+    assert uploads_left(bucket) == []
+
+
+def test_an_upload_cut_off_by_the_deadline_leaves_nothing_behind(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    release = threading.Event()
+    stuck = faulty.inject(faulty_proxy.unanswered(release), method="PUT", query="*partNumber=4*", times=None)
+    mover = Mover(stores_of(seaweedfs, url=faulty.endpoint))
+    try:
+        report = mover.deliver(big.parent, bucket.url("o/"), deadline=time.monotonic() + 5)
+        assert stuck.fired.is_set()
+        assert report.failed == (("big", "not finished by the deadline"),)
+        assert uploads_left(bucket) == []
+    finally:
+        release.set()
+
+
+def test_a_large_file_that_grows_meanwhile_is_not_called_delivered(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+
+    def grow(handler: object) -> None:
+        with big.open("ab") as file:
+            file.write(b"more")
+
+    faulty.inject(faulty_proxy.Fault("grow", first=grow), method="PUT", query="*partNumber=2*")
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    assert "changed while it was sent" in dict(report.failed)["big"]
+
+
+def test_a_large_file_that_shrinks_meanwhile_fails_alone(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    (big.parent / "small").write_bytes(b"s")
+    begin = largeobject.LargeObject.__init__
+
+    def begin_and_cut(self: largeobject.LargeObject, *arguments: object) -> None:
+        begin(self, *arguments)  # type: ignore[arg-type]
+        with big.open("rb+") as file:
+            file.truncate(1000)
+
+    monkeypatch.setattr(largeobject.LargeObject, "__init__", begin_and_cut)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    assert [name for name, _ in report.failed] == ["big"]
+    assert bucket.list() == ["o/small"]
+    assert uploads_left(bucket) == []
