@@ -245,7 +245,7 @@ class Peers:
 
         For launchers that start everything from node 0 (mpirun, deepspeed): the other nodes' containers must stay.
         """
-        self._wait(lambda: rank in self._ended or self._over or any(f.rank == rank for f in self._failures), None, stop)
+        self._wait(lambda: rank in self._ended or any(f.rank == rank and f.lost for f in self._failures), None, stop)
         with self._changed:
             return self._ended.get(rank)
 
