@@ -22,7 +22,8 @@ from ..job import SecretValues
 MASK = b"***"
 SHORTEST = 6  # bytes; shorter values would mask innocent text everywhere
 RUN = 12  # bytes; shorter runs of a secret's letters are in every line
-WINDOW = 1 << 14  # bytes behind a long run that are searched before the next run is looked for
+RUNS = 300  # so many runs in one piece are looked at one by one
+LONG_RUN = 2000  # bytes, beyond which that is the slower way
 
 
 class Redactor:
@@ -112,17 +113,21 @@ class _Needles:
         self._table = bytes(byte in self._alphabet for byte in range(256))
 
     def occur(self, data: bytes) -> bool:
-        """Whether any needle is in ``data``: one look for long runs, then one for each needle where there is one."""
-        if not self._runs_tell:
-            return any(needle in data for needle in self._all)
-        runs = data.translate(self._table)
-        at = runs.find(self._run)
-        while at >= 0:
-            end = at + WINDOW
-            if any(data.find(needle, at, end + len(needle)) >= 0 for needle in self._all):
+        """Whether any needle is in ``data``: a look at its few long runs, or one for each needle where they are many."""
+        at, looks = 0, RUNS if self._runs_tell else 0
+        runs = data.translate(self._table) if looks else b""
+        while looks:
+            at = runs.find(self._run, at)
+            if at < 0:
+                return False
+            end = runs.find(b"\0", at)
+            end = len(data) if end < 0 else end
+            if end - at > LONG_RUN:
+                break
+            if self.pattern.search(data, at, end):
                 return True
-            at = runs.find(self._run, end)
-        return False
+            at, looks = end, looks - 1
+        return any(data.find(needle, at) >= 0 for needle in self._all)
 
     def hold(self, data: bytes, start: int) -> int:
         """Where the end of ``data`` begins that may be the beginning of a needle; its length if nowhere."""

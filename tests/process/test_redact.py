@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bootstrap.process import redact
 from bootstrap.process.redact import SHORTEST, Redactor, forms
 
 from .driver import Secrets
@@ -47,6 +48,16 @@ def test_any_chunking_gives_what_one_replacement_over_all_bytes_gives(stream: tu
     redactor = Redactor(Secrets(*secrets))
     passed = b"".join([*(redactor.feed(chunk) for chunk in chunks), redactor.flush()])
     assert passed == reference(b"".join(chunks), secrets)
+
+
+@settings(max_examples=300, deadline=None)
+@given(streams(), st.integers(0, 3), st.integers(0, 30))
+def test_the_fast_no_is_never_wrong(stream: tuple[list[str], list[bytes]], runs: int, long_run: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redact, "RUN", 1)  # else it is not asked about secrets as short as these
+        patch.setattr(redact, "RUNS", runs)
+        patch.setattr(redact, "LONG_RUN", long_run)
+        test_any_chunking_gives_what_one_replacement_over_all_bytes_gives.hypothesis.inner_test(stream)
 
 
 @settings(max_examples=200, deadline=None)
