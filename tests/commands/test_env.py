@@ -89,7 +89,7 @@ def test_a_contradiction_is_told_after_what_is_certain_with_its_own_exit_code(bo
 
 def in_a_shell(evaluated: str, env: dict[str, str]) -> dict[str, str]:
     """The environment of a child of bash after it evaluated what `bootstrap env` printed."""
-    script = f'set -eu; eval "$({BOOTSTRAP} env --format sh {evaluated})"; exec {PYTHON_ENVIRON}'
+    script = f'set -eu; eval "$({shlex.quote(BOOTSTRAP)} env --format sh {evaluated})"; exec {PYTHON_ENVIRON}'
     done = subprocess.run(["bash", "-c", script], env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     return dict(json.loads(done.stdout))
