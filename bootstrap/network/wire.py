@@ -28,10 +28,11 @@ class Forged(ValueError):
 def secret_of(cluster: Cluster, job_id: str, given: str = "") -> bytes:
     """The key that all nodes of a job derive alike.
 
-    ``given`` is a secret that a person set. Without it the job's id and hosts are all there is: that keeps jobs apart
-    that meet at one port by accident, but not somebody who knows the job's environment.
+    ``given`` is a secret that a person set. Without it the job's id and roles are all there is: that keeps jobs apart
+    that meet at one port by accident, but not somebody who knows the job's environment. Hosts are no part of it, since
+    not every node need know them by the same names (Kubeflow tells its master that it is ``localhost``).
     """
-    told = [given, job_id, *(f"{node.role} {node.rank}" for node in cluster.nodes), cluster.master.host]
+    told = [given, job_id, *(f"{node.role} {node.rank}" for node in cluster.nodes)]
     return hashlib.sha256(json.dumps(told).encode()).digest()
 
 

@@ -51,8 +51,11 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
 
 def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:
     slots, _ = slots_per_node(environ, root)
-    # Where Kubeflow is told of processes per node it sets torchrun's own variables, which surely count nodes.
-    size, rank = number(environ, "PET_NNODES", "WORLD_SIZE"), number(environ, "PET_NODE_RANK", "RANK")
+    # Where Kubeflow is told of processes per node it sets torchrun's own variables, which surely count nodes. A range
+    # (PET_NNODES=2:4, an elastic job) tells no count.
+    of_torchrun = environ.get("PET_NNODES", "").strip().isdecimal()
+    size = number(environ, "PET_NNODES" if of_torchrun else "WORLD_SIZE")
+    rank = number(environ, "PET_NODE_RANK" if of_torchrun else "", "RANK")
     master = first(environ, "MASTER_ADDR", "PET_MASTER_ADDR")
     if size is None and rank is None:
         return Cluster(SINGLE_NODE.nodes, slots=slots), []

@@ -204,6 +204,8 @@ def test_a_port_that_is_taken_is_said_at_once() -> None:
 def test_the_secret_differs_from_job_to_job_and_with_what_a_person_sets() -> None:
     one = cluster(2, 0)
     assert secret_of(one, "job-1") == secret_of(cluster(2, 1), "job-1")
+    by_another_name = Cluster((Node(0, "job-master-0"), *one.nodes[1:]), 0)
+    assert secret_of(one, "job-1") == secret_of(by_another_name, "job-1")
     assert len({secret_of(one, "job-1"), secret_of(one, "job-2"), secret_of(one, "job-1", "given")}) == 3
 
 

@@ -36,6 +36,10 @@ def test_torchruns_own_variables_count_nodes_for_sure_and_win(read) -> None:
     assert (cluster.size, cluster.node_rank) == (2, 1)
 
 
+def test_an_elastic_range_of_nodes_is_no_count(read) -> None:
+    assert read({**PAI, "PET_NNODES": "2:4", "PET_NODE_RANK": "2"}).cluster.size == 3
+
+
 def test_a_world_of_one_needs_no_master(read) -> None:
     assert read({"RANK": "0", "WORLD_SIZE": "1"}).cluster.size == 1
 
