@@ -31,7 +31,7 @@ def test_the_demo_learns_and_delivers(shown: tuple[subprocess.CompletedProcess[s
     assert ran.returncode == 0, ran.stdout + ran.stderr
     losses = [float(loss) for loss in re.findall(r"held-out loss (\d\.\d+)", ran.stdout)]
     assert losses[-1] < losses[0] < 5.0  # 5.0 is what the frequencies of letters alone are worth
-    for step in ("identify", "unlock", "fetch", "launch", "deliver", "conclude"):
+    for step in ("identify", "unlock", "connect", "fetch", "launch", "deliver", "conclude"):
         assert f"bootstrap {step}" in ran.stderr
     assert "s3://demo/project/output/model.json.gz" in ran.stdout
     assert "the same, byte for byte" in ran.stdout
