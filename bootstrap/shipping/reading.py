@@ -21,7 +21,7 @@ _ASIDE = re.compile(r"\.attempt-\d+\.log")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of an object to be read: from ``start`` on, up to ``end`` if given. ``missing`` bytes before it are gone."""
+    """Bytes of an object to be read, from ``start`` up to ``end`` if given. ``missing`` bytes before it are gone."""
 
     key: str
     start: int
