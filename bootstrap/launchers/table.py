@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..errors import UsageError
-from . import deepspeed, direct, jax, mpi, msrun, paddle, ray, tensorflow, torchrun
+from . import ascend, deepspeed, direct, jax, mpi, msrun, paddle, ray, tensorflow, torchrun
 from .plan import Plan, Situation
 
 LAUNCHERS: Mapping[str, Callable[[Situation], Plan]] = {
@@ -18,6 +18,7 @@ LAUNCHERS: Mapping[str, Callable[[Situation], Plan]] = {
     "ray": ray.plan,
     "msrun": msrun.plan,
     "jax": jax.plan,
+    "ascend": ascend.plan,
 }
 
 

@@ -54,8 +54,8 @@ def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]
     # Where Kubeflow is told of processes per node it sets torchrun's own variables, which surely count nodes. A range
     # (PET_NNODES=2:4, an elastic job) tells no count.
     of_torchrun = environ.get("PET_NNODES", "").strip().isdecimal()
-    size = number(environ, "PET_NNODES" if of_torchrun else "WORLD_SIZE")
-    rank = number(environ, "PET_NODE_RANK" if of_torchrun else "", "RANK")
+    counts = ("PET_NNODES", "PET_NODE_RANK") if of_torchrun else ("WORLD_SIZE", "RANK")
+    size, rank = number(environ, counts[0]), number(environ, counts[1], "RANK")
     master = first(environ, "MASTER_ADDR", "PET_MASTER_ADDR")
     if size is None and rank is None:
         return Cluster(SINGLE_NODE.nodes, slots=slots), []
