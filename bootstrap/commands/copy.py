@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="obs://, s3://, file:// or a path")
     parser.add_argument("target", metavar="DST", help="the same")
     parser.add_argument("-r", "--recursive", action="store_true", help="a whole directory, its content into DST")
+    parser.add_argument("--delete", action="store_true", help="of a local DST: delete what SRC does not have")
+    parser.add_argument("--keep-changed", action="store_true", help="of a local DST: keep what was changed in it since")
+    parser.add_argument("--links", choices=("follow", "skip"), default="follow", help="symbolic links of a local SRC")
     parser.add_argument("-q", "--quiet", action="store_true", help="only what goes wrong")
     parser.add_argument(
         "--addressing", choices=("auto", "virtual", "path"), help="where the bucket's name goes in URLs"
@@ -71,12 +74,25 @@ def _copy(arguments: argparse.Namespace, stores: Stores, stop: threading.Event, 
         raise UsageError("the source is a directory", where=str(source), remedy="add -r")
     if not target.is_remote:
         place, name = _place(target)
-        return fetch(stores, source, place, direct=True, unpack=False, rename=name, stop=stop, log=log)
+        return fetch(
+            stores,
+            source,
+            place,
+            direct=True,
+            unpack=False,
+            rename=name,
+            changed="keep" if arguments.keep_changed else "restore",
+            extra="delete" if arguments.delete else "keep",
+            terminal=log.terminal,
+            stop=stop,
+            log=log,
+        )
     if source.is_remote:
-        return relay(stores, source, target, stop=stop, log=log)
+        return relay(stores, source, target, terminal=log.terminal, stop=stop, log=log)
     if not source.local.exists():
         raise NothingThere("there is nothing to copy", where=os.path.abspath(source.path))
-    return deliver(stores, source.local, target, stop=stop, log=log)
+    links, terminal = arguments.links, log.terminal
+    return deliver(stores, source.local, target, links=links, terminal=terminal, stop=stop, log=log)
 
 
 def _place(target: Location) -> tuple[Path, str]:
@@ -91,6 +107,8 @@ class Terminal:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
+        self.terminal = sys.stderr if sys.stderr.isatty() and not quiet else None
+        """Where a progress bar can be drawn."""
 
     def debug(self, event: str, **facts: object) -> None:
         """Nobody asked."""

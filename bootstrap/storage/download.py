@@ -15,6 +15,7 @@ from bootstrap.storage.express import Errand, Errands, ride
 from bootstrap.storage.largefile import PIECE, LargeFile
 from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
 from bootstrap.storage.manifest import Manifest
+from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
@@ -33,7 +34,7 @@ _ATTEMPTS = 5
 
 
 def bring_all(
-    store: Store, plan: Plan, root: str, manifest: Manifest, *, progress: Progress, stop: StopRequest
+    store: Store, plan: Plan, root: str, manifest: Manifest, *, pace: Pace, progress: Progress, stop: StopRequest
 ) -> None:
     """Make the plan's directories and files below ``root``; returns when every one is there, whole.
 
@@ -60,10 +61,15 @@ def bring_all(
         if lane is not None:
             errands = Errands(parts)
             rides = min(WIDTH, _RIDES + sum(isinstance(part, Piece) for part in parts), len(parts))
-            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, halt), width=rides, beat=beat):
+            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, pace, halt), width=rides, beat=beat):
                 ended.value()
             parts = errands.left_over()
-        for done in in_parallel(parts, lambda part: part.bring(), width=min(WIDTH, len(parts)), beat=beat):
+
+        def bring_part(part: Whole | Piece) -> None:
+            pace.spend(1, halt)
+            part.bring()
+
+        for done in in_parallel(parts, bring_part, width=min(WIDTH, len(parts)), beat=beat):
             done.value()
     except OSError as error:
         raise explain(error, error.filename or root, "cannot write what is fetched") from error

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bootstrap.job import StopRequest
+from bootstrap.storage.pace import Pace
 from bootstrap.storage.wire import Answer, Connection, Unusual
 from bootstrap.storage.workers import TransferStopped
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 32
 """How much may be on its way on one connection, in units of an errand's weight."""
+
+BUSY = (429, 503)
+"""What stores answer when it is too much for them."""
 
 _TRIES = 2  # on the lane; the client of record has its own
 _STRIKES = 3  # connections in a row that brought nothing
@@ -97,19 +101,19 @@ class Errands(Generic[E]):
             return self._left
 
 
-def ride(lane: Lane, errands: Errands[E], stop: StopRequest) -> None:
+def ride(lane: Lane, errands: Errands[E], pace: Pace, stop: StopRequest) -> None:
     """Do errands on one connection, or on the next when it ends, until there are none or the lane does not work."""
     strikes = 0
     while len(errands) and strikes < _STRIKES:
         under_way: deque[E] = deque()
-        answered = _ride_once(lane, errands, under_way, stop)
+        answered = _ride_once(lane, errands, under_way, pace, stop)
         errands.give_back(under_way, answered)
         if answered:
             lane.worked()
         strikes = 0 if answered else strikes + 1
 
 
-def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], stop: StopRequest) -> int:
+def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], pace: Pace, stop: StopRequest) -> int:
     """One connection's life; returns how many answers it brought. What was not answered stays in ``under_way``."""
     answered = weight = 0
     connection: Connection | None = None
@@ -118,6 +122,7 @@ def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], stop: StopR
         while not stop.is_set():
             batch = errands.more(weight)
             under_way.extend(batch)
+            pace.spend(len(batch), stop)
             for errand in batch:
                 try:
                     errand.send(lane, connection)
@@ -134,7 +139,9 @@ def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], stop: StopR
             answered += 1
             if answer.is_last:
                 return answered
-    except Unusual:
+    except Unusual as unusual:
+        if unusual.status in BUSY:
+            pace.complaint()
         if under_way:
             errands.leave(under_way.popleft())
     except OSError:

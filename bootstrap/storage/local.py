@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable, SourceChanging
@@ -99,10 +100,7 @@ class Staging:
             name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
             file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             self._partial.add(name)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while we live, nobody takes it for a leftover
-        except OSError:
-            pass  # a file system without locks
+        claim(file)
         return file, name
 
     def publish(self, partial: str, final: str) -> None:
@@ -126,6 +124,40 @@ class Staging:
             for name in self._partial:
                 _remove(name)
             self._partial.clear()
+
+
+def claim(file: int) -> None:
+    """While we live and hold ``file`` open, nobody takes it for a leftover."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pass  # a file system without locks
+
+
+def sweep(root: str, directories: Iterable[str]) -> None:
+    """Remove what killed transfers left half made in ``directories`` of ``root``; not what a living one is making."""
+    for directory in directories:
+        try:
+            found = [entry for entry in os.scandir(os.path.join(root, directory)) if entry.name.startswith(PARTIAL)]
+        except OSError:
+            continue
+        for entry in found:
+            if not entry.name.endswith(".partial"):
+                continue
+            try:
+                file = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
+            except OSError:
+                pass  # its owner is at work on it, or it is not ours to remove
+            finally:
+                os.close(file)
 
 
 class Window:

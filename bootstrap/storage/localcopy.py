@@ -37,6 +37,7 @@ def copy_tree(source: Path, target: Path, *, progress: Progress, stop: StopReque
     files = [item for item in items if stat.S_ISREG(item.found.st_mode)]
     check_room(Plan((), tuple((item.path, Entry("", item.found.st_size)) for item in files)), os.fspath(target))
     files = [item for item in files if not _unchanged(item, os.path.join(target, item.path).rstrip("/"))]
+    progress.expect(len(files), sum(item.found.st_size for item in files))
     staging = Staging()
 
     def beat() -> None:

@@ -45,9 +45,14 @@ class Manifest:
         self._root = root
         self._known: dict[str, Known] = {}
         self._new: list[str] = []
-        self._file = self._open(root, source)
+        self._file = self._open(root, source) if root else -1
         if self._file >= 0:
             self._load(source)
+
+    @classmethod
+    def nowhere(cls) -> Manifest:
+        """One that knows nothing and remembers nothing."""
+        return cls("", "")
 
     def compare(self, path: str, entry: Entry) -> State:
         """How the file at ``path`` (below the root) stands to the object that is there now.
@@ -148,29 +153,6 @@ def _md5(path: str) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
-
-
-def sweep(root: str, plan: Plan) -> None:
-    """Remove the partial files that a killed fetch left in the plan's directories; not those of one that is alive."""
-    for directory in ("", *plan.directories):
-        try:
-            found = [entry for entry in os.scandir(os.path.join(root, directory)) if entry.name.startswith(PARTIAL)]
-        except OSError:
-            continue
-        for entry in found:
-            if not entry.name.endswith(".partial"):
-                continue
-            try:
-                file = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except OSError:
-                continue
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(entry.path)
-            except OSError:
-                pass  # its owner is at work on it, or it is not ours to remove
-            finally:
-                os.close(file)
 
 
 def remove_extra(root: str, plan: Plan) -> int:

@@ -14,18 +14,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from bootstrap.errors import NothingThere, PathUnusable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
-from bootstrap.storage.download import bring, bring_all
-from bootstrap.storage.local import Staging, explain, local_trouble, readable
+from bootstrap.storage.download import bring_all
+from bootstrap.storage.local import PARTIAL, claim, explain, local_trouble, readable, sweep
 from bootstrap.storage.localcopy import copy_tree
-from bootstrap.storage.manifest import Manifest, remove_extra, sweep
+from bootstrap.storage.manifest import Manifest, remove_extra
 from bootstrap.storage.open import Stores
+from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.relay import relay_all
@@ -33,7 +37,7 @@ from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.tree import Links
 from bootstrap.storage.upload import send_all
 from bootstrap.storage.url import Location
-from bootstrap.storage.workers import TransferStopped
+from bootstrap.storage.workers import TransferStopped, aside
 
 __all__ = ["Report", "TransferStopped", "deliver", "fetch", "relay"]
 
@@ -76,6 +80,8 @@ def fetch(
     rename: str = "",
     changed: Changed = "restore",
     extra: Extra = "keep",
+    nodes: int = 1,
+    terminal: TextIO | None = None,
     stop: StopRequest,
     log: Log,
 ) -> Report:
@@ -89,29 +95,41 @@ def fetch(
     brought again. Files that were ``changed`` here are restored to what the source has, or kept while the source has
     not changed too; ``extra`` files that the source does not have are kept or deleted.
 
+    ``nodes`` is how many machines fetch this at the same moment: their beginnings are spread over a few seconds, and
+    their requests share what a bucket can take. ``terminal`` is where to draw a progress bar instead of logging lines.
+
     Raises :class:`NothingThere`, :class:`NamesUnsafe`, :class:`DiskFull`, :class:`PathUnusable`,
     :class:`ArchiveInvalid`, :class:`SourceChanging`, the store's own refusals, and :class:`TransferStopped` within
     a second of ``stop``.
     """
     if not source.is_remote:
-        return _fetch_local(source, target_dir, direct=direct, unpack=unpack, rename=rename, stop=stop, log=log)
+        return _fetch_local(source, target_dir, direct, unpack, rename, terminal, stop, log)
+    pace = Pace(nodes)
+    pace.begin(stop)
+
+    def watch() -> None:
+        if stop.is_set():
+            raise TransferStopped
+
     store = stores.open(source)
-    single = None if source.is_directory else store.stat(source.path)
+    single = None if source.is_directory else aside(lambda: store.stat(source.path), watch)
     if single is not None and unpack and archive.stem(source.name):
-        return _fetch_archive(store, source, single, target_dir, direct=direct, stop=stop, log=log)
+        progress = Progress(log, "fetching", files=1, size=single.size, terminal=terminal)
+        return _fetch_archive(store, source, single, target_dir, direct, pace, progress, stop, log)
     if single is not None:
         name = rename or source.name
         check_name(name, source)
         plan, root = Plan((), ((name, single),)), target_dir
     else:
         prefix = source.as_directory().path if source.path else ""
-        entries = list(store.entries(prefix))
+        entries = aside(lambda: list(store.entries(prefix)), watch)
         if not entries:
-            raise nothing_there(store, source)
+            raise aside(lambda: nothing_there(store, source), watch)
         plan = plan_tree(entries, prefix, source)
         root = target_dir if direct else target_dir / source.name
-    skipped, kept, progress = _bring_what_changed(
-        store, plan, os.fspath(root), str(source), changed=changed, extra=extra, stop=stop, log=log
+    progress = Progress(log, "fetching", terminal=terminal)
+    skipped, kept = _bring_what_changed(
+        store, plan, os.fspath(root), str(source), changed, extra, pace, progress, stop, log
     )
     landed = root / name if single is not None else root
     report = Report(
@@ -127,8 +145,17 @@ def fetch(
 
 
 def _bring_what_changed(
-    store: Store, plan: Plan, root: str, source: str, *, changed: Changed, extra: Extra, stop: StopRequest, log: Log
-) -> tuple[int, list[str], Progress]:
+    store: Store,
+    plan: Plan,
+    root: str,
+    source: str,
+    changed: Changed,
+    extra: Extra,
+    pace: Pace,
+    progress: Progress,
+    stop: StopRequest,
+    log: Log,
+) -> tuple[int, list[str]]:
     """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here."""
     with local_trouble(root):
         manifest = Manifest(root, source)
@@ -142,9 +169,10 @@ def _bring_what_changed(
             needed = Plan(plan.directories, tuple(item for item in plan.files if states[item[0]] in wanted))
             check_room(needed, root)
             if not manifest.finished:
-                sweep(root, plan)
-            progress = Progress(log, "fetching", files=len(needed.files), size=needed.bytes)
-            bring_all(store, needed, root, manifest, progress=progress, stop=stop)
+                sweep(root, ("", *plan.directories))
+            progress.expect(len(needed.files), needed.bytes)
+            with progress:
+                bring_all(store, needed, root, manifest, pace=pace, progress=progress, stop=stop)
             if extra == "delete":
                 removed = remove_extra(root, plan)
                 log.info("removed what the source does not have", files=removed)
@@ -152,7 +180,7 @@ def _bring_what_changed(
         finally:
             manifest.close(complete)
     skipped = sum(state == "same" for state in states.values())
-    return skipped, touched if changed == "keep" else [], progress
+    return skipped, touched if changed == "keep" else []
 
 
 def deliver(
@@ -161,6 +189,7 @@ def deliver(
     target: Location,
     *,
     links: Links = "follow",
+    terminal: TextIO | None = None,
     stop: StopRequest,
     deadline: float | None = None,
     log: Log,
@@ -173,15 +202,23 @@ def deliver(
     report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
     """
     store = stores.open(target)
-    progress = Progress(log, "delivering")
-    failed, left_out = send_all(store, source, target, links=links, progress=progress, stop=stop, deadline=deadline)
+    with Progress(log, "delivering", terminal=terminal) as progress:
+        failed, left_out = send_all(store, source, target, links=links, progress=progress, stop=stop, deadline=deadline)
     for name, reason in left_out:
         log.warning("left out", name=name, reason=reason)
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed), tuple(left_out))
     return _said(report, "delivered", target, log)
 
 
-def relay(stores: Stores, source: Location, target: Location, *, stop: StopRequest, log: Log) -> Report:
+def relay(
+    stores: Stores,
+    source: Location,
+    target: Location,
+    *,
+    terminal: TextIO | None = None,
+    stop: StopRequest,
+    log: Log,
+) -> Report:
     """Copy an object, or the content of a tree, from one bucket to another (or within one).
 
     A single object goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``.
@@ -199,58 +236,63 @@ def relay(stores: Stores, source: Location, target: Location, *, stop: StopReque
         files = [(base + entry.key[len(prefix) :], entry) for entry in origin.entries(prefix)]
         if not files:
             raise nothing_there(origin, source)
-    progress = Progress(log, "copying", files=len(files), size=sum(entry.size for _, entry in files))
-    failed = relay_all(origin, files, goal, progress=progress, stop=stop)
+    size = sum(entry.size for _, entry in files)
+    with Progress(log, "copying", files=len(files), size=size, terminal=terminal) as progress:
+        failed = relay_all(origin, files, goal, progress=progress, stop=stop)
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed))
     return _said(report, "copied", source, log)
 
 
 def _fetch_archive(
-    store: Store, source: Location, entry: Entry, target_dir: Path, *, direct: bool, stop: StopRequest, log: Log
-) -> Report:
-    """Bring the archive, verified, beside where it will be, unpack it there, and move the result into place."""
-    name = archive.stem(source.name)
-    check_name(name, source)
-    staging = Staging()
-    try:
-        os.makedirs(target_dir, exist_ok=True)
-        check_room(Plan((), ((source.name, entry),)), os.fspath(target_dir))
-        progress = Progress(log, "fetching", files=1, size=entry.size)
-        partial, _, _ = bring(store, entry, os.fspath(target_dir / source.name), staging, progress=progress, stop=stop)
-        progress.finish()
-        return _unpacked(Path(partial), source, name, target_dir, direct=direct, progress=progress, stop=stop, log=log)
-    except OSError as error:
-        raise explain(error, error.filename or target_dir, "cannot write what is fetched") from error
-    finally:
-        staging.close()
-
-
-def _unpacked(
-    packed: Path,
+    store: Store,
     source: Location,
-    name: str,
+    entry: Entry,
     target_dir: Path,
-    *,
     direct: bool,
+    pace: Pace,
     progress: Progress,
     stop: StopRequest,
     log: Log,
 ) -> Report:
-    workplace = target_dir / f".bootstrap-{os.getpid()}-{os.path.basename(packed)}"
-    os.mkdir(workplace)
-    try:
-        content = workplace / name
-        os.mkdir(content)
-        files, size = archive.unpack(packed, content, name=str(source), stop=stop)
-        within = os.listdir(content)
-        if within == [name] and (content / name).is_dir():  # tar czf code.tgz code: one "code" is enough
-            content = content / name
-        root = target_dir if direct else target_dir / name
-        _move_in(content, root)
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
-    log.info("unpacked", archive=source.name, files=files, size=readable(size))
+    """Bring the archive, verified, beside where its content will be, and unpack it there."""
+    check_name(source.name, source)
+    plan = Plan((), ((source.name, entry),))
+    check_room(plan, os.fspath(target_dir))
+    with local_trouble(os.fspath(target_dir)), _workplace(target_dir) as place, progress:
+        bring_all(store, plan, os.fspath(place), Manifest.nowhere(), pace=pace, progress=progress, stop=stop)
+        root, files = _unpack(place / source.name, place, source, target_dir, direct, stop, log)
     return _said(Report(str(root), files, progress.bytes, 0, progress.seconds), "fetched", source, log)
+
+
+@contextmanager
+def _workplace(target_dir: Path) -> Iterator[Path]:
+    """A directory for what is in the making, on the same file system as the target; gone afterwards."""
+    os.makedirs(target_dir, exist_ok=True)
+    sweep(os.fspath(target_dir), ("",))
+    place = Path(tempfile.mkdtemp(prefix=PARTIAL, suffix=".partial", dir=target_dir))
+    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        claim(lock)
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)
+
+
+def _unpack(
+    packed: Path, place: Path, source: Location, target_dir: Path, direct: bool, stop: StopRequest, log: Log
+) -> tuple[Path, int]:
+    """Unpack in the workplace and move the result to where it belongs; returns that, and how many files there are."""
+    name = archive.stem(source.name)
+    content = place / "content" / name
+    os.makedirs(content)
+    files, size = archive.unpack(packed, content, name=str(source), stop=stop)
+    if os.listdir(content) == [name] and (content / name).is_dir():  # tar czf code.tgz code: one "code" is enough
+        content = content / name
+    root = target_dir if direct else target_dir / name
+    _move_in(content, root)
+    log.info("unpacked", archive=source.name, files=files, size=readable(size))
+    return root, files
 
 
 def _move_in(content: Path, root: Path) -> None:
@@ -268,7 +310,14 @@ def _move_in(content: Path, root: Path) -> None:
 
 
 def _fetch_local(
-    source: Location, target_dir: Path, *, direct: bool, unpack: bool, rename: str, stop: StopRequest, log: Log
+    source: Location,
+    target_dir: Path,
+    direct: bool,
+    unpack: bool,
+    rename: str,
+    terminal: TextIO | None,
+    stop: StopRequest,
+    log: Log,
 ) -> Report:
     place = Path(os.path.abspath(source.path))
     try:
@@ -278,22 +327,17 @@ def _fetch_local(
             raise _no_such_path(place) from error
         raise explain(error, place, "cannot read what is to be fetched") from error
     if os.path.isfile(place) and unpack and archive.stem(place.name):
-        try:
-            os.makedirs(target_dir, exist_ok=True)
-            progress = Progress(log, "unpacking")
-            progress.add(found.st_size)
-            name = archive.stem(place.name)
-            return _unpacked(place, source, name, target_dir, direct=direct, progress=progress, stop=stop, log=log)
-        except OSError as error:
-            raise explain(error, error.filename or target_dir, "cannot unpack an archive") from error
+        with local_trouble(os.fspath(target_dir)), _workplace(target_dir) as workplace:
+            root, files = _unpack(place, workplace, source, target_dir, direct, stop, log)
+        return Report(str(root), files, found.st_size)
     if not (place.is_dir() or place.is_file()):
         raise PathUnusable("neither a file nor a directory", where=str(place))
     root = target_dir if direct and place.is_dir() else target_dir / (rename or place.name)
     if root.exists() and os.path.samefile(place, root):
         log.info("already in place", path=str(root))
         return Report(str(root), skipped=1)
-    progress = Progress(log, "copying")
-    left_out = copy_tree(place, root, progress=progress, stop=stop)
+    with Progress(log, "copying", terminal=terminal) as progress:
+        left_out = copy_tree(place, root, progress=progress, stop=stop)
     report = Report(str(root), progress.files, progress.bytes, 0, progress.seconds, (), tuple(left_out))
     return _said(report, "copied", source, log)
 

@@ -27,6 +27,7 @@ from bootstrap.storage.download import pause
 from bootstrap.storage.express import Errand, Errands, ride
 from bootstrap.storage.largeobject import LARGE, LargeObject
 from bootstrap.storage.local import explain
+from bootstrap.storage.pace import Pace
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Multipart, Store
 from bootstrap.storage.tree import Item, Links, Named, items_of
@@ -104,6 +105,7 @@ class Upload:
         self.store, self.progress = store, progress
         self.waiting: set[str] = set()
         self.halt = threading.Event()
+        self._pace = Pace()
         self._failed = failed
         self._large: list[LargeObject] = []
         self._silent = 0  # objects in a row that the store did not take, without one that it did
@@ -130,10 +132,17 @@ class Upload:
         if lane is not None:
             errands = Errands(parts)
             rides = min(WIDTH, _RIDES + sum(isinstance(part, PutPart) for part in parts), len(parts))
-            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, self.halt), width=rides, beat=beat):
+            for ended in in_parallel(
+                range(rides), lambda _: ride(lane, errands, self._pace, self.halt), width=rides, beat=beat
+            ):
                 ended.value()
             parts = errands.left_over()
-        for done in in_parallel(parts, lambda part: part.bring(), width=min(WIDTH, len(parts)), beat=beat):
+
+        def bring(part: Put | PutPart) -> None:
+            self._pace.spend(1, self.halt)
+            part.bring()
+
+        for done in in_parallel(parts, bring, width=min(WIDTH, len(parts)), beat=beat):
             if done.error is not None:
                 self._trouble(done.task.item, done.error)
 

@@ -19,7 +19,11 @@ _SILENCE = 15.0  # seconds without a byte; the client of record is more patient
 
 
 class Unusual(Exception):
-    """Not the plain case. What it means is for the client of record to find out."""
+    """Not the plain case. What it means is for the client of record to find out. ``status`` is HTTP's, if there was."""
+
+    def __init__(self, what: str, status: int = 0) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Answer:
 def expect(answer: Answer, status: int, size: int) -> None:
     """Raise :class:`Unusual` unless the answer is the plain one that was asked for."""
     if answer.status != status or answer.size != size:
-        raise Unusual(f"status {answer.status}, {answer.size} bytes")
+        raise Unusual(f"status {answer.status}, {answer.size} bytes", answer.status)
 
 
 class Connection:

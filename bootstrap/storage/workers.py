@@ -77,3 +77,9 @@ def in_parallel(
                 yield done
     finally:
         left.set()
+
+
+def aside(work: Callable[[], R], beat: Callable[[], None]) -> R:
+    """Do one thing that may hang in another thread, while this one goes on to look at the clock."""
+    (done,) = in_parallel((work,), lambda task: task(), width=1, beat=beat)
+    return done.value()

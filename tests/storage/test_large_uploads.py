@@ -33,7 +33,9 @@ def uploads_left(bucket: Bucket) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "size", [LARGE, 156 * 1024 * MIB, 157 * 1024 * MIB, 1 << 40, 5 << 40, 48_800_000_000_000], ids=lambda size: f"{size}"
+    "size",
+    [LARGE, 156 * 1024 * MIB, 157 * 1024 * MIB, 1 << 40, 5 << 40, 48_800_000_000_000],
+    ids=lambda size: f"{size}",
 )
 def test_parts_grow_with_the_file_up_to_the_largest_object_there_can_be(size: int) -> None:
     part = part_size(size)

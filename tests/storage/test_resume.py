@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.storage.manifest import sweep
-from bootstrap.storage.plan import Plan
+from bootstrap.storage.local import Staging, sweep
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
@@ -142,12 +141,11 @@ def test_a_manifest_of_garbage_is_worth_nothing(behind: Behind, tmp_path: Path) 
 
 
 def test_leftovers_of_a_dead_fetch_are_swept_and_those_of_a_living_one_are_not(tmp_path: Path) -> None:
-    from bootstrap.storage.local import Staging
-
-    make_tree(tmp_path, {"d/.bootstrap-dead-1.partial": b"half", "d/.bootstrap-user-file": b"mine"})
+    dead = {".bootstrap-dead-1.partial": b"half", ".bootstrap-dead-2.partial/content/x": b"half"}
+    make_tree(tmp_path / "d", {**dead, ".bootstrap-user-file": b"mine"})
     living = Staging()
     file, partial = living.create(str(tmp_path / "d/x"))
-    sweep(str(tmp_path), Plan(("d",), ()))
+    sweep(str(tmp_path), ["d", "nothing"])
     assert sorted(os.listdir(tmp_path / "d")) == sorted([".bootstrap-user-file", os.path.basename(partial)])
     os.close(file)
     living.close()

@@ -1,0 +1,129 @@
+"""``bootstrap copy`` as people call it: a real process, real stores, every direction."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab import faulty_proxy
+from tests.lab.faulty_proxy import FaultyProxy
+from tests.lab.stores import Bucket, Store
+
+FILES = {"a": b"1", "lib/b.py": b"2" * 1000, "ü x": b""}
+
+
+def copy(store: Store | None, *argv: str | Path, code: int = 0, **more: str) -> str:
+    """Run it; returns what it said."""
+    env = {**os.environ, **(store.env() if store else {}), **more}
+    words = [sys.executable, "-m", "bootstrap", "copy", *map(str, argv)]
+    ended = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def make(root: Path, files: dict[str, bytes] = FILES) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {name: content for name, content in found.items() if ".bootstrap-" not in name}
+
+
+def test_a_tree_up_across_and_down_is_the_same_tree(bucket: Bucket, tmp_path: Path) -> None:
+    other = bucket.store.make_bucket()
+    copy(bucket.store, "-r", make(tmp_path / "up"), bucket.url("one"))
+    copy(bucket.store, "-r", bucket.url("one/"), other.url("two/", "obs"))
+    said = copy(bucket.store, "-r", other.url("two"), tmp_path / "down")
+    assert bucket.tree("one/") == FILES
+    assert other.tree("two/") == FILES
+    assert tree(tmp_path / "down") == FILES
+    assert "fetched" in said
+    assert "files=3" in said
+
+
+def test_single_files_go_into_directories_or_to_names(bucket: Bucket, tmp_path: Path) -> None:
+    source = make(tmp_path) / "a"
+    (tmp_path / "there").mkdir()
+    copy(bucket.store, source, bucket.url("dir/"))
+    copy(bucket.store, source, bucket.url("dir/name"))
+    copy(bucket.store, bucket.url("dir/a"), bucket.url("dir/again"))
+    copy(bucket.store, bucket.url("dir/name"), tmp_path / "new-name")
+    copy(bucket.store, bucket.url("dir/name"), tmp_path / "there")
+    copy(bucket.store, bucket.url("dir/name"), f"{tmp_path}/made/")
+    assert bucket.tree("dir/") == {"a": b"1", "name": b"1", "again": b"1"}
+    assert (tmp_path / "new-name").read_bytes() == b"1"
+    assert (tmp_path / "there/name").read_bytes() == b"1"
+    assert (tmp_path / "made/name").read_bytes() == b"1"
+
+
+def test_local_to_local_needs_no_store(tmp_path: Path) -> None:
+    copy(None, "-r", make(tmp_path / "one"), tmp_path / "two")
+    copy(None, tmp_path / "two/a", tmp_path / "three")
+    assert tree(tmp_path / "two") == FILES
+    assert (tmp_path / "three").read_bytes() == b"1"
+
+
+def test_what_was_changed_here_and_what_is_extra_follow_the_options(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put_tree("c/", {"a": b"1", "b": b"2"})
+    copy(bucket.store, "-r", bucket.url("c/"), tmp_path / "c")
+    make(tmp_path / "c", {"a": b"mine", "extra": b"mine"})
+    copy(bucket.store, "-r", "--keep-changed", bucket.url("c/"), tmp_path / "c")
+    assert tree(tmp_path / "c") == {"a": b"mine", "b": b"2", "extra": b"mine"}
+    copy(bucket.store, "-r", "--delete", bucket.url("c/"), tmp_path / "c")
+    assert tree(tmp_path / "c") == {"a": b"1", "b": b"2"}
+
+
+def test_a_directory_without_r_is_a_mistake_that_is_explained(bucket: Bucket, tmp_path: Path) -> None:
+    for source in (bucket.url("c/"), str(tmp_path)):
+        assert "add -r" in copy(bucket.store, source, tmp_path / "x", code=101)
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [("obs://no-such-bucket-here/x/", 110), ("obs:/bkt/x", 105), ("obz://bkt/x", 106), ("/no/such/path", 111)],
+)
+def test_each_cause_has_its_exit_code(source: str, code: int, rclone: Store, tmp_path: Path) -> None:
+    copy(rclone, "-r", source, tmp_path / "x", code=code)
+
+
+def test_files_that_could_not_be_sent_are_named(seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path) -> None:
+    bucket = seaweedfs.make_bucket()
+    faulty.inject(faulty_proxy.refused(403, "AccessDenied"), method="PUT", key="*/o/a", times=None)
+    said = copy(seaweedfs, "-r", make(tmp_path), bucket.url("o/"), code=206, S3_ENDPOINT=faulty.endpoint)
+    assert "not copied: a" in said
+    assert "AccessDenied" in said
+    assert len(bucket.list("o/")) == len(FILES) - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_nothing_half(
+    number: signal.Signals, seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    import threading
+
+    bucket = seaweedfs.make_bucket()
+    bucket.put("c/stuck", b"x" * 100_000)
+    release = threading.Event()
+    stalled = faulty.inject(faulty_proxy.stalled(release, after=100), method="GET", key="*/c/stuck", times=None)
+    env = {**os.environ, **seaweedfs.env(), "S3_ENDPOINT": faulty.endpoint}
+    argv = [sys.executable, "-m", "bootstrap", "copy", "-r", bucket.url("c/"), str(tmp_path / "c")]
+    process = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE)
+    try:
+        assert stalled.fired.wait(60)
+        process.send_signal(number)
+        process.communicate(timeout=10)
+    finally:
+        process.kill()
+        release.set()
+    assert process.returncode == 128 + number
+    assert list((tmp_path / "c").iterdir()) == []
