@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,14 @@ def _exit_code(value: str) -> int:
     if number > 255:
         raise ValueError("an exit code is between 0 and 255")
     return number
+
+
+def _signal(value: str) -> str:
+    """A signal that can be sent and caught, by its name: ``TERM``, ``SIGUSR1``."""
+    name = value.strip().upper().removeprefix("SIG")
+    if name in ("KILL", "STOP") or f"SIG{name}" not in signal.Signals.__members__:
+        raise ValueError("say a signal's name, such as TERM, INT or USR1")
+    return name
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -152,6 +161,20 @@ class Settings:
         "SECONDS",
         "from a stop request to our own end, deliveries included; the platform's, if known",
     )
+    stop_signal: str = _knob(
+        _RUN, "TERM", _signal, "NAME", "what the command gets when it is to stop, such as TERM, INT or USR1"
+    )
+    timeout: float = _knob(_RUN, 0.0, _seconds, "SECONDS", "stop the command after so long (0: never)")
+    stall_timeout: float = _knob(
+        _RUN,
+        0.0,
+        _seconds,
+        "SECONDS",
+        "stop it after so long without output and work, its stacks saved first (0: never)",
+    )
+    max_restarts: int = _knob(
+        _RUN, 0, _count, "N", "start a command that resumes again, with back-off, when its end is worth a retry"
+    )
     pty: bool = _knob(_RUN, False, flag, "", "give the command a terminal of its own (line-buffers any program)")
     line_buffered: bool = _knob(
         _RUN, True, flag, "", "programs that are not Python write line by line (stdbuf, where the image has it)"
@@ -176,6 +199,21 @@ class Settings:
     log_interval: float = _knob(
         _DELIVER, 10.0, _seconds, "SECONDS", "new bytes of the log are at the log URL so soon; 0: at the end only"
     )
+    log_limit: int = _knob(
+        _DELIVER,
+        1 << 30,
+        _bytes,
+        "BYTES",
+        "of the log file: its head and tail are kept, the gap is stated (0: no limit)",
+    )
+    compact_log: bool = _knob(
+        _DELIVER,
+        False,
+        flag,
+        "",
+        "progress bars that rewrite their line are thinned out in the log, not on the console",
+    )
+    stderr_file: str = _knob(_DELIVER, "", _text, "PATH", "keep stderr apart as well; it still goes to console and log")
     shared_outputs: bool = _knob(
         _DELIVER, False, flag, "", "all nodes deliver into the same URL (default: node N > 0 into URL/node-N/)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import asdict
 
 from ..credentials.handover import for_command
@@ -11,7 +12,8 @@ from ..launchers import direct
 from ..process.budget import Budget
 from ..process.command import resolve
 from ..process.environment import child_environment
-from ..process.supervisor import Launch, supervise
+from ..process.restarts import supervise_with_restarts
+from ..process.supervisor import Launch
 from ..record import utc
 from ..settings import PREFIX, knobs, variable
 from .identify import INSIDE
@@ -28,19 +30,28 @@ def step(run: Run) -> None:
     for warning in command.warnings:
         run.console.warning(warning)
     run.console.info(f"{' '.join(job.command)} in {job.work_dir}")
-    run.ending = supervise(
+    run.ending = supervise_with_restarts(
         Launch(
             command.argv,
             environ,
             job.work_dir,
+            executable=command.executable,
             log_path=job.log_file,
+            stderr_path=os.path.abspath(chosen.stderr_file) if chosen.stderr_file else None,
             pty=chosen.pty,
+            stop_signal=signal.Signals[f"SIG{chosen.stop_signal}"],
             budget=Budget(chosen.grace),
+            timeout=chosen.timeout or None,
+            stall_timeout=chosen.stall_timeout or None,
+            stall_path=os.path.join(job.run_dir, "stall.txt"),
+            log_limit=chosen.log_limit or None,
+            compact=chosen.compact_log,
             notice_path=os.path.join(job.run_dir, "stop.json"),
             secrets=run.secrets,
         ),
         run.signals,
         run.console,
+        max_restarts=chosen.max_restarts,
     )
     run.record.update(user=_told(run.ending))
     for note in run.ending.notes:

@@ -291,3 +291,54 @@ def test_a_reader_of_stdout_who_leaves_stops_nothing(container: Container) -> No
         threading.Thread(target=process.stderr.read).start()
         assert process.wait(60) == 0
     assert container.log.read_text().endswith("line 19999\n")
+
+
+def test_a_time_limit(container: Container) -> None:
+    began = time.monotonic()
+    result = container.run("--timeout", "1", "--", "sleep", "600")
+    assert (result.code, result.record["user"]["asked_by"]) == (143, "timeout"), result.stderr
+    assert result.record["reason_id"] == "stopped-by-timeout"
+    assert time.monotonic() - began < 30
+
+
+def test_a_silence_limit_says_what_it_was_doing(container: Container) -> None:
+    result = container.run("--stall-timeout", "1", "--", "sh", "-c", "echo working; sleep 600")
+    assert (result.code, result.record["user"]["asked_by"]) == (143, "stall"), result.stderr
+    (facts,) = container.tmp.rglob("stall.txt")
+    assert "sleep" in facts.read_text()
+
+
+def test_a_command_that_resumes_is_started_again(container: Container) -> None:
+    script = "echo life $BOOTSTRAP_RESTARTS; test -e again && exit 0; touch again; exit 1"
+    result = container.run("--max-restarts", "3", "--", "sh", "-c", script)
+    assert (result.code, result.stdout) == (0, b"life 0\nlife 1\n"), result.stderr
+    assert result.record["user"]["attempts"] == 2
+
+
+def test_the_stop_signal_is_a_choice_and_the_command_can_read_why(container: Container) -> None:
+    script = "import os, signal, sys, time\n"
+    script += "def save(*_): print(open(os.environ['BOOTSTRAP_STOP_FILE']).read()); sys.exit(0)\n"
+    script += "signal.signal(signal.SIGUSR1, save); open('ready', 'w'); time.sleep(600)"
+    with container.running("--stop-signal", "USR1", "--grace", "20", "--", "python3", "-c", script) as process:
+        container.wait_for(container.work / "ready")
+        process.terminate()
+        result = container.finish(process)
+    notice = json.loads(result.stdout)
+    assert (result.code, notice["asked_by"]) == (0, "platform"), result.stderr
+    assert 0 < notice["seconds"] < 20
+
+
+def test_a_log_keeps_its_head_and_tail(container: Container) -> None:
+    result = container.run("--log-limit", "100K", "--", "sh", "-c", "echo first; seq 100000; echo last")
+    assert result.code == 0
+    assert len(result.stdout) > 500_000, "the console goes on"
+    log = container.log.read_bytes()
+    assert log.startswith(b"first\n1\n") and log.endswith(b"100000\nlast\n")
+    assert len(log) < 110_000
+
+
+def test_stderr_apart(container: Container) -> None:
+    apart = container.tmp / "errors"
+    result = container.run("--stderr-file", str(apart), "--", "sh", "-c", "echo out; echo err >&2")
+    assert apart.read_bytes() == b"err\n"
+    assert sorted(result.stdout.split()) == [b"err", b"out"]
