@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from .errors import BootstrapError, InternalError
+from .patience import unless
 from .process.signals import Signals
 from .steps import conclude, connect, deliver, fetch, identify, launch, unlock
-from .steps.patience import unless
 from .steps.run import Run
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import NothingThere, OutputsUndelivered, UsageError
+from ..patience import unless
 from ..storage.open import Stores
 from ..storage.transfer import Report, TransferStopped, deliver, fetch, relay
 from ..storage.url import Location, parse
@@ -51,12 +52,16 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         signal.signal(number, ask)
     log = Terminal(arguments.quiet)
     stores = open_stores(environ, log, **({"addressing": arguments.addressing} if arguments.addressing else {}))
+    reports: list[Report] = []
     try:
-        report = _copy(arguments, stores, stop, log)
+        finished = unless(stop, lambda: reports.append(_copy(arguments, stores, stop, log)))
     except TransferStopped:
         return 128 + asked[0]
+    if not finished:
+        os._exit(128 + asked[0])  # a store that never answers: its thread would be waited for by an orderly exit
     if asked:
         return 128 + asked[0]
+    report = reports[0]
     if report.failed:
         for name, reason in report.failed:
             log.error(f"not copied: {name}", reason=reason)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import settings
+from .. import access, settings
 from ..credentials.decrypt import decrypt_environment
-from ..credentials.find import find
 from ..credentials.registry import Secrets, register_environment
 from ..job import Log
-from ..storage.endpoint import endpoint_from
 from ..storage.open import Stores
 
 
@@ -23,7 +21,4 @@ def open_stores(environ: Mapping[str, str], log: Log, **options: str) -> Stores:
     secrets = Secrets()
     register_environment(environ, secrets)
     decrypted = decrypt_environment(environ, secrets, log)
-    said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
-    wanted = {**environ, **decrypted, **{name: value for name, value in said.items() if value}}
-    keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
-    return Stores(lambda: endpoint_from(wanted, addressing=chosen.addressing), keys, log)
+    return access.open_stores(environ, chosen, decrypted=decrypted, secrets=secrets, log=log)[1]

@@ -10,9 +10,9 @@ from pathlib import Path
 from .. import diagnosis
 from ..console import Silence
 from ..errors import BootstrapError, OutputsUndelivered
+from ..patience import unless
 from ..shipping.logs import deliver_files
 from ..storage.url import parse, shown
-from .patience import unless
 from .run import Run
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from .. import access
 from ..credentials.decrypt import decrypt_environment
-from ..credentials.find import Keyring, find
+from ..credentials.find import Keyring
 from ..errors import BootstrapError
 from ..job import Job, Log
-from ..storage.endpoint import endpoint_from
-from ..storage.open import Stores
 from ..storage.url import parse
 from .run import Run
 
@@ -21,22 +20,11 @@ def step(run: Run) -> None:
 
 
 def open_stores(run: Run) -> None:
-    """The stores, which ask for keys and endpoint only when one is really opened. Never fails."""
+    """The way to the stores, as far as it is known. Never fails."""
     assert run.resolved is not None
-    chosen, environ = run.resolved.settings, run.environ
-    run.keyring = find(
-        environ,
-        secrets=run.secrets,
-        log=run.console,
-        decrypted=run.decrypted,
-        credentials_file=chosen.credentials_file,
-        profile=chosen.credentials_profile,
-        secrets_dir=chosen.secrets_dir,
-        metadata_url=chosen.metadata_url,
+    run.keyring, run.stores = access.open_stores(
+        run.environ, run.resolved.settings, decrypted=run.decrypted, secrets=run.secrets, log=run.console
     )
-    said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
-    asked = {**environ, **run.decrypted, **{name: value for name, value in said.items() if value}}
-    run.stores = Stores(lambda: endpoint_from(asked, addressing=chosen.addressing), run.keyring, run.console)
 
 
 def check_keys(job: Job, keyring: Keyring, log: Log) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ..job import StopRequest
+from .job import StopRequest
 
 SLACK = 2.0  # seconds for the work to notice the request itself, and to tidy up
 _LOOK = 0.1
@@ -29,7 +29,11 @@ def unless(stop: StopRequest, work: Callable[[], None], slack: float = SLACK) ->
             failures.append(failure)
 
     thread = threading.Thread(target=carry_out, name="work", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the system has no thread left for us: then without patience, but done
+        work()
+        return True
     while thread.is_alive() and not stop.is_set():
         thread.join(_LOOK)
     thread.join(slack)
