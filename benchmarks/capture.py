@@ -19,6 +19,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -61,6 +62,17 @@ class Lab:
             for name, run in contestants.items():
                 seen[name].append(run())
         return {name: statistics.median(values) for name, values in seen.items()}
+
+    def start(self) -> float:
+        """Seconds that we take for a command that does nothing: what a short measurement must not call capture."""
+
+        def run() -> float:
+            self.log()
+            begin = time.monotonic()
+            subprocess.run(["bash", "-c", self.ours("exit 0")], check=True, env=environment(False))
+            return time.monotonic() - begin
+
+        return self.medians({"start": run})["start"]
 
     def tell(self, title: str, figures: Mapping[str, float], unit: str) -> None:
         self.results[title] = dict(figures)
@@ -126,6 +138,9 @@ def compare(lab: Lab, title: str, source: str, size: int) -> None:
             "ours with five secrets": run(ours, secrets=True),
         }
     )
+    start = lab.start()
+    for name in ("ours", "ours with five secrets"):
+        found[f"{name}, less start-up"] = 1 / (1 / found[name] - start / (size / 1e6))
     lab.tell(title, found, "MB/s")
     lab.tell(f"{title}, ratio", {name: found[name] / found["tee"] for name in list(found)[1:]}, "x tee")
 
@@ -137,7 +152,7 @@ def lines(lab: Lab, millions: float) -> None:
     )
     few = count // 10
     size = len("".join(map(str, range(1, few + 1)))) + few
-    compare(lab, f"{few / 1e6:g} million lines, one write each", f"stdbuf -oL seq {few}", size)
+    compare(lab, f"{few / 1e6:g} million lines, one write each", f"stdbuf -oL seq -f %.0f {few}", size)
 
 
 def start_and_exit(lab: Lab) -> None:
@@ -192,6 +207,30 @@ def idle(lab: Lab, seconds: float = 10.0) -> None:
     lab.tell("idle memory", {"ours": rss}, "MiB")
 
 
+def signals(lab: Lab) -> None:
+    """Milliseconds from ``kill`` to the command's handler."""
+    program = lab.directory / "receive.py"
+    program.write_text(
+        "import signal, time\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print(time.monotonic_ns(), flush=True))\n"
+        "print('ready', flush=True)\n"
+        "while True: signal.pause()\n"
+    )
+    lab.log()
+    line = lab.ours(f"exec {sys.executable} {program}")
+    seen = []
+    with subprocess.Popen(shlex.split(line), stdout=subprocess.PIPE, env=environment(False)) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for _ in range(100):
+            time.sleep(0.01)
+            begin = time.monotonic_ns()
+            process.send_signal(signal.SIGUSR1)
+            seen.append((int(process.stdout.readline()) - begin) / 1e6)
+        process.terminate()
+    lab.tell("a signal to the command's handler", {"median": statistics.median(seen), "worst of 100": max(seen)}, "ms")
+
+
 def ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
@@ -199,7 +238,7 @@ def ticks(pid: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["rate", "lines", "start", "idle"])
+    parser.add_argument("--only", choices=["rate", "lines", "start", "signals", "idle"])
     parser.add_argument("--gigabytes", type=float, default=2.0)
     parser.add_argument("--millions", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -209,6 +248,8 @@ def main() -> None:
         lab = Lab(Path(directory), options.rounds)
         if options.only in (None, "start"):
             start_and_exit(lab)
+        if options.only in (None, "signals"):
+            signals(lab)
         if options.only in (None, "idle"):
             idle(lab)
         if options.only in (None, "lines"):

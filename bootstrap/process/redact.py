@@ -113,7 +113,7 @@ class _Needles:
         self._table = bytes(byte in self._alphabet for byte in range(256))
 
     def occur(self, data: bytes) -> bool:
-        """Whether any needle is in ``data``: a look at its few long runs, or one for each needle where they are many."""
+        """Whether any needle is in ``data``: a look at each long run, or for each needle where such runs are many."""
         at, looks = 0, RUNS if self._runs_tell else 0
         runs = data.translate(self._table) if looks else b""
         while looks:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from ..errors import BootstrapError, CannotStart, CommandNotExecutable, CommandNotFound
 from ..job import AskedBy, Ending, Log, SecretValues
-from . import cgroup, notice, processes
+from . import cgroup, notice, processes, sacrifice
 from .budget import Budget
 from .logfile import Compacted, LogFile
 from .redact import Redactor
@@ -127,6 +127,10 @@ class _Life:
                     self._stop(*self.signals.requests.popleft())
                 self._reap()
                 self._on_time()
+        except BaseException:  # a defect of ours: it must not leave a process behind that nobody watches
+            if self.pid > 0 and self.status is None:
+                self._forward(signal.SIGKILL)
+            raise
         finally:
             self.signals.supervising = False
             if self.terminal is not None and self.pid > 0:
@@ -165,6 +169,7 @@ class _Life:
                 os.close(write_error)
         self.pid = child.pid
         child.returncode = 0  # we reap it ourselves: Popen must neither wait nor warn
+        sacrifice.prefer(self.pid, self.memory.limit() if self.memory else None)
         self.timeout_at = time.monotonic() + launch.timeout if launch.timeout else math.inf
         if launch.stall_timeout:
             self.watch = Watch(launch.stall_timeout, self.pid)

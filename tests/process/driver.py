@@ -5,6 +5,7 @@ It says what it did in the JSON file ``report``: its own pid, and in the end the
 
 from __future__ import annotations
 
+import ctypes  # imported late by the supervisor, when this process may not be allowed to read it any more
 import json
 import os
 import resource
@@ -37,6 +38,7 @@ class Secrets:
 
 
 def main(options: dict[str, Any]) -> int:
+    assert ctypes
     report = options.pop("report")
     uid = options.pop("uid", None)
     if uid is not None:  # after the imports: this user may not be allowed to read them

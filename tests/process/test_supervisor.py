@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.errors import CommandNotFound
+from bootstrap.process.signals import Signals
+from bootstrap.process.supervisor import Launch, supervise
+
 from .conftest import Start, alive, children, eventually, state
+from .driver import Quiet
 
 # every signal that can be caught, but for those our own faults and writes raise, the requests to stop, and job control
 PASSED_ON = sorted(
@@ -54,6 +59,11 @@ def test_a_command_that_vanished_since_it_was_resolved_is_not_found(boot: Start)
     run = boot("/nowhere/train")
     assert run.wait() == 127
     assert run.report()["error"] == "command-not-found"
+
+
+def test_a_working_directory_that_does_not_exist_is_named() -> None:
+    with pytest.raises(CommandNotFound, match="working directory"), Signals() as signals:
+        supervise(Launch(["true"], os.environ, "/nowhere"), signals, Quiet())
 
 
 def test_a_file_the_kernel_cannot_execute_is_explained(boot: Start, directory: Path) -> None:
@@ -258,12 +268,13 @@ def test_a_time_limit_ends_the_command(boot: Start) -> None:
 # --- orphans and leftovers -------------------------------------------------------------------------------------------
 
 
-def test_orphans_are_adopted_and_reaped(boot_in_every_mode: Start) -> None:
-    run = boot_in_every_mode("bash", "-c", "for i in 1 2 3 4 5; do (sleep 0.05 & ) ; done; echo ready; sleep 60")
+def test_orphans_are_adopted_and_reaped(boot_in_every_mode: Start, directory: Path) -> None:
+    script = "mkfifo hold; for i in 1 2 3 4 5; do (exec 3<>hold; read x <&3 & ) ; done; echo ready; exec sleep 60"
+    run = boot_in_every_mode("bash", "-c", script)
     run.expect(b"ready")
-    main = eventually(lambda: children(run.pid))[0]
-    eventually(lambda: children(run.pid) == [main] or len(_below(run.pid)) == 2)
-    assert all(state(pid) != "Z" for pid in _below(run.pid))
+    eventually(lambda: len(children(run.pid)) == 6)
+    (directory / "hold").write_text("go\n" * 5)
+    eventually(lambda: len(children(run.pid)) == 1)
     run.signal(signal.SIGTERM)
     assert run.wait() == 143
 
