@@ -12,6 +12,12 @@ del os.environ["LC_ALL"]  # bootstrap.c's
 for name in [name for name in os.environ if name.startswith(HIDDEN)]:
     os.environ[name[len(HIDDEN) :]] = os.environ.pop(name)
 
+if not os.path.exists("/etc/nsswitch.conf"):
+    # Small images have none, and our libc then asks the name server alone. Everybody else looks into /etc/hosts first.
+    import ctypes
+
+    ctypes.CDLL(None).__nss_configure_lookup(b"hosts", b"files dns")
+
 from bootstrap.cli import main  # noqa: E402
 
 sys.exit(main())

@@ -35,7 +35,7 @@ rm -f lib-dynload/_test*.so lib-dynload/_ctypes_test*.so lib-dynload/_codecs_*.s
     lib-dynload/_interp*.so lib-dynload/xx*.so
 # cryptography needs of cffi only what is compiled.
 rm -rf "$packages/cffi" "$packages/pycparser" "$packages/dateutil/zoneinfo" "$packages/boto3/examples"
-rm -f "$packages"/psutil/_ps[!l]*.py # other systems than Linux
+rm -f "$packages"/psutil/_ps[abosw]*.py # other systems than Linux
 rm -rf "$prefix/include" "$prefix/share" "$prefix/lib/pkgconfig" "$prefix"/lib/libpython*.a
 find "$prefix" -name __pycache__ -prune -exec rm -rf {} +
 find "$packages" \( -name tests -o -name testing \) -prune -exec rm -rf {} +

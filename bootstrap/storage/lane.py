@@ -175,8 +175,18 @@ def _behind_a_proxy(scheme: str, host: str) -> bool:
 def _context(endpoint: Endpoint) -> ssl.SSLContext:
     import ssl  # for those alone who need it
 
-    context = ssl.create_default_context(cafile=endpoint.ca_bundle or None)
+    context = ssl.create_default_context(cafile=endpoint.ca_bundle or _authorities(ssl.get_default_verify_paths()))
     if not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _authorities(system: ssl.DefaultVerifyPaths) -> str | None:
+    """None where this machine has certificate authorities; else those that the client of record brings along."""
+    if system.cafile or (system.capath and os.listdir(system.capath)):
+        return None
+    from importlib.util import find_spec
+
+    botocore = find_spec("botocore")
+    return os.path.join(os.path.dirname(botocore.origin), "cacert.pem") if botocore and botocore.origin else None

@@ -17,7 +17,7 @@ from tests.lab.stores import LabUnavailable
 PROJECT = Path(__file__).parents[2]
 DOCKERFILE = PROJECT / "Dockerfile.base"
 IN_CONTEXT = ("Dockerfile.base", "pyproject.toml", "README.md", "docker", "scripts", "bootstrap")
-TAGS = {"runtime": "localhost/modelarts-bootstrap:runtime"}
+IGNORED = shutil.ignore_patterns("__pycache__", "wheels", "test", "tests", "*.a")
 
 
 def build(engine: Engine, target: str, context: Path, *, base: str = "", tag: str = "") -> str:
@@ -38,7 +38,7 @@ def make_context(engine: Engine, directory: Path) -> Path:
     for name in IN_CONTEXT:
         source = PROJECT / name
         if source.is_dir():
-            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__", "wheels"))
+            shutil.copytree(source, directory / name, ignore=IGNORED)
         else:
             shutil.copy2(source, directory / name)
     shutil.copytree(wheels(engine), directory / "docker/wheels")
