@@ -1,0 +1,101 @@
+"""The clients that are compared, each as the command line of a whole process, and how one is measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds on the clock, seconds of CPU, and bytes of memory at most, of one process and its children."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def measure(argv: list[str], env: dict[str, str]) -> Measured:
+    """Run ``argv`` to its end. Raises CalledProcessError with what it said if it fails."""
+    started = time.perf_counter()
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.stderr.write(said.decode(errors="replace")[-2000:])
+        raise subprocess.CalledProcessError(process.returncode, argv)
+    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+class Client:
+    """One client. ``{...}`` in the words of its command lines is replaced by where and what."""
+
+    def __init__(self, name: str, down: list[str], up: list[str] | None = None, *, small_only: bool = False) -> None:
+        self.name = name
+        self.most_rounds = 1 if small_only else 1000  # half a minute each
+        self._down = down
+        self._up = up
+        self._small_only = small_only
+
+    def does(self, tree: str, how: str) -> bool:
+        if how == "again" and self.name not in ("ours", "s5cmd"):
+            return False
+        if how == "up" and self._up is None:
+            return False
+        return not (self._small_only and (tree, how) != ("small", "nginx"))
+
+    def download(self, bucket: str, prefix: str, target: Path) -> list[str]:
+        return [word.format(bucket=bucket, prefix=prefix, path=target) for word in self._down]
+
+    def upload(self, source: Path, bucket: str, prefix: str) -> list[str]:
+        return [word.format(bucket=bucket, prefix=prefix, path=source) for word in self._up or []]
+
+
+def clients() -> list[Client]:
+    """Ourselves, and what is installed of the others."""
+    python = sys.executable
+    script = str(HERE / "boto.py")
+    found = [
+        Client(
+            "ours",
+            [_program("bootstrap"), "copy", "-q", "-r", "obs://{bucket}/{prefix}", "{path}/"],
+            [_program("bootstrap"), "copy", "-q", "-r", "{path}/", "obs://{bucket}/{prefix}"],
+        ),
+        Client(
+            "s5cmd",
+            [_program("s5cmd"), "--log=error", "cp", "s3://{bucket}/{prefix}*", "{path}/"],
+            [_program("s5cmd"), "--log=error", "cp", "{path}/", "s3://{bucket}/{prefix}"],
+        ),
+        Client(
+            "boto3-threads",
+            [python, script, "down", "threads", "{bucket}", "{prefix}", "{path}"],
+            [python, script, "up", "threads", "{bucket}", "{prefix}", "{path}"],
+        ),
+        Client("sequential", [python, script, "down", "sequential", "{bucket}", "{prefix}", "{path}"], small_only=True),
+    ]
+    if importlib.util.find_spec("obstore"):
+        found.append(Client("obstore", [python, script, "down", "obstore", "{bucket}", "{prefix}", "{path}"]))
+    if shutil.which("rclone", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"):
+        remote = ":s3,provider=Other,env_auth:{bucket}/{prefix}"
+        words = [_program("rclone"), "copy", "--config", "", "--transfers", "16", "--checkers", "16"]
+        found.append(Client("rclone", [*words, remote, "{path}"], [*words, "{path}", remote]))
+    return found
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
+    if path is None:
+        raise SystemExit(f"{name} is not installed")
+    return path

@@ -1,0 +1,132 @@
+"""Our transfers beside other clients': whole processes, several rounds in turn, medians, into a tmpfs.
+
+    python benchmarks/transfers.py                     everything, about ten minutes
+    python benchmarks/transfers.py --only small-down   one workload
+    python benchmarks/transfers.py --rounds 5 --json results.json
+
+Needs Linux, nginx (apt), the wheels of the ``test`` extra and ``s5cmd``; rclone and obstore are measured when they are
+there. A server on the same cores hides differences between clients, so downloads are measured against nginx with
+prepared listings, which does next to nothing, and once more through 10 ms of latency and through TLS. Uploads go to
+SeaweedFS, which is often itself the limit: look at CPU seconds there.
+
+A ratio below 1 means that we are faster than s5cmd.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.clients import Client, Measured, clients, measure
+from benchmarks.servers import Site, nginx, seaweedfs
+
+SMALL, LARGE = 5000, 4
+
+
+def workloads(wanted: str) -> Iterator[tuple[str, str, str]]:
+    """Name, what is moved, and how."""
+    for name, tree, how in (
+        ("small-down", "small", "nginx"),
+        ("small-down-latency", "small", "latency"),
+        ("small-down-tls", "small", "tls"),
+        ("small-down-seaweedfs", "small", "seaweedfs"),
+        ("large-down", "large", "nginx"),
+        ("large-down-tls", "large", "tls"),
+        ("large-down-seaweedfs", "large", "seaweedfs"),
+        ("small-again", "small", "again"),
+        ("small-up", "small", "up"),
+        ("large-up", "large", "up"),
+    ):
+        if wanted in ("", name):
+            yield name, tree, how
+
+
+@contextmanager
+def emptied(directory: Path) -> Iterator[Path]:
+    """A directory that is empty before and gone after."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    yield directory
+    shutil.rmtree(directory)
+
+
+def rounds_of(
+    count: int, field: list[Client], site: Site, tree: str, how: str, work: Path
+) -> dict[str, list[Measured]]:
+    """Every client once a round, so that a noisy minute hits them all alike."""
+    results: dict[str, list[Measured]] = {client.name: [] for client in field}
+    source = site.tree(tree)
+    for number in range(count):
+        for client in field:
+            if number >= client.most_rounds:
+                continue
+            if how == "up":
+                argv = client.upload(source, site.bucket, f"up-{client.name}-{number}/")
+                results[client.name].append(measure(argv, site.env))
+                site.empty(f"up-{client.name}-{number}/")
+                continue
+            with emptied(work / "target") as target:
+                argv = client.download(site.bucket, f"{tree}/", target / "tree")
+                if how == "again":
+                    measure(argv, site.env)
+                results[client.name].append(measure(argv, site.env))
+                site.check(tree, target / "tree")
+    return results
+
+
+def show(name: str, results: dict[str, list[Measured]]) -> list[dict[str, object]]:
+    """Print one workload's rows; returns them as values."""
+    rows: list[dict[str, object]] = []
+    medians = {client: statistics.median(each.wall for each in runs) for client, runs in results.items() if runs}
+    ours = medians["ours"]
+    for client, runs in results.items():
+        cpu = statistics.median(each.cpu for each in runs)
+        peak = max(each.peak for each in runs)
+        ratio = ours / medians[client]
+        spread = f"{min(each.wall for each in runs):.2f}-{max(each.wall for each in runs):.2f}"
+        print(f"| {name} | {client} | {medians[client]:.2f} ({spread}) | {cpu:.2f} | {peak / 1e6:.0f} | {ratio:.2f} |")
+        rows.append({"work": name, "client": client, "wall": medians[client], "cpu": cpu, "peak": peak, "ratio": ratio})
+    sys.stdout.flush()
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="WORKLOAD")
+    parser.add_argument("--clients", default="", metavar="NAME,...")
+    parser.add_argument("--large-mib", type=int, default=512, help="size of each of the four large files")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE")
+    options = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="transfers-") as directory, ExitStack() as stack:
+        work = Path(directory)
+        sites: dict[str, Site] = {}
+        print("| work | client | wall s, median (range) | CPU s | peak MB | ours / it |\n|---|---|---|---|---|---|")
+        for name, tree, how in workloads(options.only):
+            kind = {"again": "nginx", "up": "seaweedfs"}.get(how, how)
+            if kind not in sites:
+                start = seaweedfs if kind == "seaweedfs" else nginx
+                sites[kind] = stack.enter_context(start(work, kind, SMALL, LARGE, options.large_mib << 20))
+            site = sites[kind]
+            if how == "seaweedfs":
+                site.fill(tree)
+            field = [client for client in clients() if client.name in options.clients.split(",") or not options.clients]
+            field = [client for client in field if client.does(tree, how)]
+            rows += show(name, rounds_of(options.rounds, field, site, tree, how, work))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
