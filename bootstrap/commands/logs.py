@@ -54,11 +54,17 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     printer = Printer(prefixed=arguments.node == "all")
     said: dict[int, bool] = {}
     while True:
-        for log, data in follower.new():
-            printer.write(log, data)
+        try:
+            for log, data in follower.new():
+                printer.write(log, data)
+        except StoreUnavailable as error:
+            if not arguments.follow:
+                raise
+            _say(f"{error} Going on.")
+        else:
+            if not arguments.follow or follower.ended:
+                break
         sys.stdout.buffer.flush()
-        if not arguments.follow or follower.ended:
-            break
         for log in follower.logs:
             if log.vanished != said.get(log.node, False):
                 said[log.node] = log.vanished

@@ -104,12 +104,19 @@ class LogShipper:
         if not self._beaten or self._direct is None:
             return
         try:
-            if self._delivered:
-                self._direct.delete([self._directory + HEARTBEAT])
-            else:
-                self._beat("ended")
+            if self._delivered and self._removed([self._directory + HEARTBEAT]):
+                return
+            self._beat("ended")
         except BootstrapError as error:
             self._log.debug(f"the last heartbeat stays: {error}")
+
+    def _removed(self, keys: Sequence[str]) -> bool:
+        assert self._direct is not None
+        try:
+            self._direct.delete(keys)
+        except BootstrapError:  # a key that may write, but not delete
+            return False
+        return True
 
     def _is_there_already(self) -> bool:
         there = Path(self._target.path, self._path.name)
@@ -118,8 +125,9 @@ class LogShipper:
     # --- the thread ---
 
     def _run(self) -> None:
-        pause = self._interval
-        while not self._closed.wait(pause):
+        pause, left = self._interval, self._interval
+        while not self._closed.wait(left):
+            began = time.monotonic()
             try:
                 self._round()
             except (BootstrapError, OSError) as error:
@@ -128,6 +136,7 @@ class LogShipper:
             else:
                 self._worked()
                 pause = self._interval
+            left = max(0.0, began + pause - time.monotonic())
 
     def _round(self) -> None:
         with self._shipping:
@@ -223,8 +232,13 @@ def begin_attempt(
         seen += [attempt.number for attempt in attempts(entries, directory) if attempt.node == node]
         number += max(seen, default=0)
         earlier = {entry.key for entry in entries} & {directory + name for name in names}
+        # What a killed attempt with a log beyond its limit left beside it in a directory.
+        tails = [entry.key for entry in entries if entry.key.startswith(f"{directory}{log_file.name}.tail-")]
         for key in sorted(earlier):
             _move(store, key, directory + aside(key[len(directory) :], number), scratch)
+        for key in tails:
+            rest = key[len(directory) + len(log_file.name) :]
+            _move(store, key, directory + aside(log_file.name, number) + rest, scratch)
         return number + bool(earlier)
     except (BootstrapError, OSError) as error:
         log.debug(f"what an earlier attempt delivered is not kept: {error}")

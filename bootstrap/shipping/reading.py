@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import NothingThere
 from ..storage.store import Entry, Store
 from .heartbeat import Heartbeat
-from .names import Attempt, attempts
+from .names import Attempt, Part, attempts
 
 _SILENT = 60.0
 """Seconds without a heartbeat (or six intervals) after which its writer is taken to be gone."""
 
 _TASK = re.compile(r"task-(\d+)\.log")
+_TAIL = re.compile(r"\.tail-\d{15}")
 _ASIDE = re.compile(r"\.attempt-\d+\.log")
 
 
@@ -39,6 +40,9 @@ class NodeLog:
     whole: Entry | None = None
     attempt: Attempt | None = None
     heartbeat: Heartbeat | None = None
+    tails: list[tuple[Part, Entry]] = field(default_factory=list)
+    """The log in a directory, with its segments, when it is beyond its limit."""
+
     read: int = 0
     _of: str = field(default="", repr=False)
 
@@ -78,8 +82,12 @@ class NodeLog:
 
     def pieces(self) -> list[Piece]:
         """What is there and has not been read, in order. :attr:`read` is moved on by who reads it."""
-        parts = self.attempt.parts if self.attempt else []
-        if self.whole is not None and (not parts or self.whole.mtime >= max(entry.mtime for _, entry in parts)):
+        parts = self.tails or (self.attempt.parts if self.attempt else [])
+        if (
+            self.whole is not None
+            and not self.tails
+            and (not parts or self.whole.mtime >= max(entry.mtime for _, entry in parts))
+        ):
             return [Piece(self.whole.key, self.read, None, self.whole.mtime)] if self.whole.size > self.read else []
         found, at = [], self.read
         for part, entry in parts:
@@ -96,6 +104,7 @@ class NodeLog:
             self.read = 0
         self._of = of or self._of
         self.whole, self.attempt, self.heartbeat = newer.whole, newer.attempt, newer.heartbeat
+        self.tails = newer.tails
 
 
 def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
@@ -119,7 +128,18 @@ def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
         if wanted and name.endswith(".log") and name not in known:
             task = _TASK.search(name)
             logs.append(NodeLog(name, int(task[1]) if task else 0, entry))
+    for log in logs:
+        log.tails = _tails(log, wholes)
     return sorted(logs, key=lambda log: (log.node, log.name))
+
+
+def _tails(log: NodeLog, wholes: Mapping[str, Entry]) -> list[tuple[Part, Entry]]:
+    names = [name for name in wholes if name.startswith(log.name) and _TAIL.fullmatch(name[len(log.name) :])]
+    found = [(int(name[-15:]), wholes[name]) for name in names]
+    if log.whole is None or not found:
+        return []
+    tails = [(Part(start, start + entry.size), entry) for start, entry in sorted(found, key=lambda item: item[0])]
+    return [(Part(0, log.whole.size), log.whole), *tails]
 
 
 def read(store: Store, piece: Piece) -> Iterator[bytes]:

@@ -27,6 +27,7 @@ SMALLEST_PIECE = 5 << 20
 """Bytes of every piece of a multipart upload but the last (S3's and OBS' rule; others take less)."""
 
 _IN_MEMORY = 1 << 20
+_AHEAD = 32  # requests sent before the first answer is read
 _BUSY = (429, 500, 502, 503, 504)
 _UPLOAD = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _ETAG = re.compile(rb"<CopyPartResult.*<ETag>([^<]+)</ETag>", re.DOTALL)
@@ -76,18 +77,12 @@ class Direct:
             self._put_by_record(key, content)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects, one after the other."""
+        """Remove objects, many of them on their way at once."""
         waiting = list(keys)
         try:
-            with self._connected() as (lane, connection):
-                while waiting:
-                    connection.send(lane.rare("DELETE", waiting[0], ""))
-                    status, _ = connection.whole("DELETE")
-                    if status in _BUSY:
-                        raise self._busy(status)
-                    if status not in (200, 204, 404):
-                        raise Unusual(f"status {status}")
-                    waiting.pop(0)
+            while waiting:
+                gone = self._delete_some(waiting[:_AHEAD])
+                waiting = waiting[gone:]
         except Unusual:
             for key in waiting:
                 self._store.delete(key)
@@ -127,6 +122,28 @@ class Direct:
         except OSError as error:
             why = error.strerror or str(error) or type(error).__name__
             raise StoreUnavailable("the store cannot be reached", where=self._where, why=why) from error
+
+    def _delete_some(self, keys: Sequence[str]) -> int:
+        """Returns how many of the first are gone; at least one."""
+        gone = 0
+        with self._connected() as (lane, connection):
+            for key in keys:
+                connection.send(lane.rare("DELETE", key, ""))
+            try:
+                for _ in keys:
+                    answer = connection.answer()
+                    connection.body(answer.size)
+                    if answer.status in _BUSY:
+                        raise self._busy(answer.status)
+                    if answer.status not in (200, 204, 404):
+                        raise Unusual(f"status {answer.status}")
+                    gone += 1
+                    if answer.is_last:
+                        break
+            except (OSError, Unusual):  # what this connection did not do may be done on the next
+                if not gone:
+                    raise
+        return gone
 
     def _put_by_record(self, key: str, content: Content) -> None:
         if content.size <= _IN_MEMORY:

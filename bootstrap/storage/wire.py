@@ -110,7 +110,8 @@ class Connection:
         if version != "HTTP/1.1" or "transfer-encoding" in headers or "content-encoding" in headers:
             raise Unusual(lines[0])
         try:
-            return Answer(int(rest[:3]), headers, int(headers.get("content-length", "")))
+            status = int(rest[:3])
+            return Answer(status, headers, 0 if status == 204 else int(headers.get("content-length", "")))
         except ValueError:
             raise Unusual(lines[0]) from None
 
