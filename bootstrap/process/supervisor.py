@@ -135,7 +135,7 @@ class _Life:
             self.signals.supervising = False
             if self.terminal is not None and self.pid > 0:
                 self.terminal.take_back(self.pid)
-        self.pump.join(DEATH)
+        self.pump.join(0.2)  # it has said that it is done, or it was given up
         return self._ending()
 
     def _start(self) -> None:
@@ -363,6 +363,8 @@ class _Life:
     def _ending(self) -> Ending:
         struck = self.memory.struck_since(self.kills_before) if self.memory else None
         self.notes += self.pump.notes()
+        if not self.pump.done:
+            self.notes.append("the end of the output could not be written in time: the console or the disk is too slow")
         if self.status is None:
             self.notes.append(f"the command did not die within {DEATH:g} s of KILL (a device or file server hangs?)")
             code = -signal.SIGKILL

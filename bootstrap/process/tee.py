@@ -9,11 +9,12 @@ many bytes it missed. Until then the console's pace is the command's, as with te
 from __future__ import annotations
 
 import fcntl
-import math
 import os
 import select
+import termios
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -27,7 +28,6 @@ READ_LARGE = 1 << 20
 CONSOLE_BYTES = 4 << 20
 PATIENCE = 2.0
 IDLE = 0.1  # seconds without output, after which a redactor may let go
-HURRY = 0.2  # seconds for what is in the pipes when nobody waits for their end any more
 
 
 class Sink(Protocol):
@@ -175,30 +175,31 @@ class Pump:
         for fd in self._routes:
             os.set_blocking(fd, False)
             poller.register(fd, select.POLLIN)
-        open_fds = set(self._routes)
-        size = dict.fromkeys(open_fds, READ_SMALL)
-        hurry = math.inf
-        while open_fds and time.monotonic() < hurry:
+        size = dict.fromkeys(self._routes, READ_SMALL)
+        left: dict[int, int] | None = None  # bytes to read yet, once nobody waits for the end of the sources
+        while size if left is None else any(left.values()):
             held = any(redactor.held for redactor in self._redactors.values())
-            ready = poller.poll(0 if hurry < math.inf else IDLE * 1000 if held else None)
+            ready = poller.poll(IDLE * 1000 if held else None)
             if not ready:
-                if hurry < math.inf:
-                    break
                 for fd, redactor in self._redactors.items():
                     self._deliver(fd, redactor.idle())
                 continue
             for fd, _ in ready:
                 if fd == self._hurry.fileno():
-                    hurry = time.monotonic() + HURRY
                     poller.unregister(fd)
-                    continue
-                data = self._read(fd, size[fd])
+                    left = {fd: _pending(fd) for fd in size}
+                    break
+                data = self._read(fd, size[fd] if left is None else min(size[fd], left[fd]))
                 if data is None:
                     continue
                 if not data:
                     poller.unregister(fd)
-                    open_fds.discard(fd)
+                    del size[fd]
+                    if left is not None:
+                        left[fd] = 0
                     continue
+                if left is not None:
+                    left[fd] -= len(data)
                 size[fd] = READ_LARGE if len(data) == size[fd] else READ_SMALL
                 self.bytes += len(data)
                 if self._redactors:
@@ -229,6 +230,13 @@ class Pump:
         if data:
             for sink in self._routes[fd]:
                 sink.write(data)
+
+
+def _pending(fd: int) -> int:
+    """How many bytes can be read now."""
+    count = array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
 
 
 def pipe() -> tuple[int, int]:

@@ -170,6 +170,20 @@ def test_a_slow_console_loses_nothing() -> None:
     assert console.notes() == []
 
 
+def test_a_console_that_is_slower_than_the_end_loses_nothing_either(boot: Start) -> None:
+    """More is under way when the command ends than the console takes in the second that its end may be delayed."""
+    size = 8 << 20
+    run = boot("head", "-c", str(size), "/dev/zero")
+    assert run.process.stdout is not None
+    got = 0
+    while data := os.read(run.process.stdout.fileno(), 65536):
+        got += len(data)
+        time.sleep(0.02)
+    assert run.process.wait(30) == 0
+    assert run.log.stat().st_size == size
+    assert got == size
+
+
 def test_a_console_whose_reader_has_gone_stops_nothing(boot: Start) -> None:
     run = boot(sys.executable, "-c", "input(); print('x' * 1000000); print('end')", stdin=subprocess.PIPE)
     assert run.process.stdout is not None
