@@ -132,8 +132,8 @@ def test_a_real_oom_kill_is_proven_with_limit_and_peak(boot: Start, limited: Pat
 
 def test_a_worker_that_is_killed_for_memory_is_proven_by_the_counter_alone(boot: Start, limited: Path) -> None:
     """The command itself survives its worker and ends with an ordinary status."""
-    script = f'"{sys.executable}" -c "{HOG}" || exit 1'
-    run = boot("bash", "-c", script, wrap=["sh", "-c", f'echo $$ >{limited}/cgroup.procs && exec "$@"', "sh"])
+    script = f"import subprocess, sys; sys.exit(bool(subprocess.run([sys.executable, '-c', {HOG!r}]).returncode))"
+    run = boot(sys.executable, "-c", script, wrap=["sh", "-c", f'echo $$ >{limited}/cgroup.procs && exec "$@"', "sh"])
     assert run.wait() == 1
     assert (run.report()["asked_by"], run.report()["kills"]) == ("kernel", 1)
 
