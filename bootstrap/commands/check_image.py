@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from ..errors import UsageError
 from ..images.contracts import CONTRACTS
 from ..images.findings import Finding, Level
 from ..images.rules import Question, check, question
@@ -31,17 +32,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", metavar="IMAGE", help="the image that this one was made from, to see what was changed"
     )
-    parser.add_argument("image", metavar="ROOT|IMAGE-TAR", nargs="?", default="/", help="default: this container's /")
-    parser.add_argument("argv", metavar="COMMAND", nargs="*", help="behind --: a command that is to run in it")
+    parser.add_argument(
+        "words",
+        metavar="[ROOT|IMAGE-TAR] [-- COMMAND...]",
+        nargs=argparse.REMAINDER,
+        help="the image (default: /, this container), and behind -- a command that is to run in it",
+    )
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    source, argv = _image_and_command(arguments.words)
     base = read(arguments.base, digests=True) if arguments.base else None
-    image = read(arguments.image, digests=base is not None)
-    asked = question(image, contract=arguments.platform, base=base, argv=tuple(arguments.argv))
+    image = read(source, digests=base is not None)
+    asked = question(image, contract=arguments.platform, base=base, argv=argv)
     found = check(asked)
     print(_json(asked, found) if arguments.format == "json" else _text(asked, found))
     return int(any(finding.level is Level.ERROR for finding in found))
+
+
+def _image_and_command(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """``[IMAGE] [-- COMMAND...]``. argparse alone would take the command for the image where none is given."""
+    front = list(words[: words.index("--")] if "--" in words else words)
+    if len(front) > 1:
+        raise UsageError(
+            f"unexpected: {' '.join(front[1:])}", remedy="options go before the image, a command behind it and --"
+        )
+    return (front[0] if front else "/"), tuple(words[words.index("--") + 1 :] if "--" in words else ())
 
 
 def _json(asked: Question, found: list[Finding]) -> str:

@@ -325,7 +325,7 @@ def entry_point(asked: Question) -> Iterator[Finding]:
     where = "ENTRYPOINT " + " ".join(config.entrypoint) if config.entrypoint else "ENTRYPOINT"
     use = 'ENTRYPOINT ["/opt/bootstrap/bin/bootstrap", "run", "--"]'
     if config.entrypoint[:1] and config.entrypoint[0].rpartition("/")[2] in ("sh", "bash", "dash", "ash"):
-        if "-c" in config.entrypoint[1:2] and not config.entrypoint[-1].lstrip().startswith("exec "):
+        if "-c" in config.entrypoint[1:2] and not "".join(config.entrypoint[2:3]).lstrip().startswith("exec "):
             yield Finding(
                 Level.ERROR, "entrypoint-shell", "the entry point has the shell form", where,
                 "the shell is the first process: it keeps TERM to itself, so a stopped job is killed without its last "

@@ -176,6 +176,9 @@ class _Layers:
     def image(self, source: str, kind: str) -> Image:
         if not self.entries:
             raise ValueError("there is no file in it")
+        for path in list(self.entries):
+            while (path := posixpath.dirname(path)) and path not in self.entries:
+                self.entries[path] = Entry(stat.S_IFDIR | 0o755)  # some builders leave them out
         return Image(source, kind, self.entries, self.size)
 
     def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, fresh: Mapping[str, Entry]) -> Entry:

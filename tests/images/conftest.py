@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,12 @@ class Workshop:
             return self.engine.build(context, f"localhost/lab/{name}")
 
         return self.once(name, make)
+
+
+@pytest.fixture(scope="session")
+def bootstrap() -> str:
+    """The installed command."""
+    return str(Path(sys.executable).with_name("bootstrap"))
 
 
 @pytest.fixture(scope="session")
