@@ -161,6 +161,12 @@ class SecretUnreadable(BootstrapError):
     remedy_hint = "check the key file and the decryptor named above"
 
 
+class RequirementsFailed(BootstrapError):
+    code, id = 118, "requirements-failed"
+    meaning = "the code's Python requirements could not be installed (no such version, no pip, no network)"
+    remedy_hint = "install them in the image, or name a package index that this node reaches with PIP_INDEX_URL"
+
+
 class CommandNotExecutable(BootstrapError):
     code, id = 126, "command-not-executable"
     meaning = "the command was found but cannot be executed, as a shell would say it"

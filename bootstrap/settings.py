@@ -75,6 +75,13 @@ def _signal(value: str) -> str:
     return name
 
 
+def _port(value: str) -> int:
+    number = _count(value)
+    if not 0 < number < 65536:
+        raise ValueError("a port is between 1 and 65535")
+    return number
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -90,6 +97,11 @@ def _pair(value: str) -> tuple[str, str]:
     if not (left and divider and url):
         raise ValueError("say it as NAME=URL, such as data=obs://bucket/data/")
     return left, url
+
+
+LAUNCHERS = (
+    "auto", "direct", "torchrun", "paddle", "mpi", "deepspeed", "tensorflow", "ray", "msrun", "jax", "ascend",
+)  # fmt: skip
 
 
 # --- the table --------------------------------------------------------------------------------------------------
@@ -110,7 +122,7 @@ def _knob(group: str, default: Any, parse: Callable[[str], Any], metavar: str, h
     return field(default=default, metadata={"knob": Knob(group, help, parse, metavar, many)})
 
 
-_JOB, _FETCH, _RUN = "The job", "What is fetched", "How the command runs"
+_JOB, _FETCH, _NODES, _RUN = "The job", "What is fetched", "Several nodes", "How the command runs"
 _DELIVER, _STORE, _SAY = "What is delivered", "The object store", "What is said"
 
 
@@ -153,6 +165,43 @@ class Settings:
         "exit code when the code cannot be fetched (run_train.sh: 127; 0: the cause's own)",
     )
 
+    launcher: str = _knob(
+        _NODES,
+        "direct",
+        _one_of(*LAUNCHERS),
+        "NAME",
+        "direct (the command as it is), torchrun, paddle, mpi, deepspeed, tensorflow, ray, msrun, jax, ascend or auto",
+    )
+    barrier: bool = _knob(
+        _NODES, False, flag, "", "start the command only when all nodes have fetched their code and data"
+    )
+    on_peer_failure: str = _knob(
+        _NODES,
+        "stop",
+        _one_of("stop", "ignore"),
+        "WHAT",
+        "stop or ignore, when the command of another node fails (in a job whose nodes meet)",
+    )
+    meet: str = _knob(
+        _NODES,
+        "auto",
+        _one_of("auto", "port", "store", "no"),
+        "HOW",
+        "the nodes exchange addresses over a port, through the log URL (store), or no; auto: a port, if needed",
+    )
+    meet_port: int = _knob(_NODES, 29499, _port, "PORT", "where node 0 is found until all nodes have met")
+    peer_timeout: float = _knob(_NODES, 1800.0, _seconds, "SECONDS", "to wait for the other nodes, and at the barrier")
+    peer_secret: str = _knob(
+        _NODES, "", _text, "TEXT", "what the nodes know each other by, the same on all (default: the job's id)"
+    )
+
+    conda_env: str = _knob(
+        _RUN, "", _text, "NAME", "conda environment for the command, by name or directory, activated without a shell"
+    )
+    venv: str = _knob(_RUN, "", _text, "DIR", "virtual environment for the command, activated without a shell")
+    requirements: bool = _knob(
+        _RUN, False, flag, "", "install pip-requirements.txt or requirements.txt of the code before the command starts"
+    )
     work_dir: str = _knob(_RUN, "", _text, "DIR", "where the command starts (default: the job dir)")
     grace: float = _knob(
         _RUN,

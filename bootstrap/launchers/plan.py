@@ -65,9 +65,8 @@ class Plan:
     """What to do on this node.
 
     ``before`` are short commands to run first, one after another, and ``after`` those to run when the command has
-    ended. ``wait_for`` is an address and port that must answer before the command starts. ``follows_node_0``: this
-    node's container only has to stay until node 0's command ends (``command`` may be empty then, or a service that
-    is stopped at that moment); node 0's exit code is this node's.
+    ended. ``wait_for`` is an address and port that must answer before all of them. ``follows_node_0``: this node's
+    container only has to stay until node 0's command ends, whose exit code is this node's; there is no ``command``.
     """
 
     command: tuple[str, ...]

@@ -18,16 +18,17 @@ PORT = 6379  # Ray's own
 
 
 def plan(situation: Situation) -> Plan:
-    """``ray start --head``, the command, ``ray stop``; elsewhere ``ray start --address`` that stays in front."""
+    """``ray start --head``, the command, ``ray stop``; elsewhere ``ray start --address``, until node 0 ends."""
     cluster, environ = situation.cluster, situation.environ
     variables = common(situation) + past_proxies(situation)
     head = master_address(cluster)
     mine = host_of(cluster.me) if cluster.size > 1 else head
     if cluster.me.address is None and situation.address and cluster.size > 1:
         mine = situation.address
+    stop = (("ray", "stop"),)
     if cluster.node_rank > 0:
-        start = ("ray", "start", f"--address={joined(head, PORT)}", f"--node-ip-address={mine}", "--block")
-        return Plan(start, variables, wait_for=(head, PORT), follows_node_0=True, after=(("ray", "stop"),))
+        join = ("ray", "start", f"--address={joined(head, PORT)}", f"--node-ip-address={mine}")
+        return Plan((), variables, wait_for=(head, PORT), before=(join,), after=stop, follows_node_0=True)
     address = unless_set([Variable("RAY_ADDRESS", joined(head, PORT), "the head on this node")], environ)
     start = ("ray", "start", "--head", f"--port={PORT}", f"--node-ip-address={mine}")
-    return Plan(situation.command, address + variables, before=(start,), after=(("ray", "stop"),))
+    return Plan(situation.command, address + variables, before=(start,), after=stop)

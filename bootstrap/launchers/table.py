@@ -23,11 +23,11 @@ LAUNCHERS: Mapping[str, Callable[[Situation], Plan]] = {
 
 
 def plan(name: str, situation: Situation) -> Plan:
-    """This node's plan with the launcher ``name``; ``auto`` is ``direct``: a command is not rewritten unasked.
+    """This node's plan with the launcher ``name``; what ``auto`` means is found out by :mod:`.auto`.
 
     Raises :class:`UsageError` for an unknown name.
     """
-    make = LAUNCHERS.get("direct" if name in ("", "auto") else name)
+    make = LAUNCHERS.get(name)
     if make is None:
         raise UsageError(
             f"There is no launcher named {name!r}",

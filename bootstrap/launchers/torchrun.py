@@ -9,9 +9,7 @@ somebody else, unless it is told (``is_host``), which is done where the user ask
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from .plan import (
     Plan,
@@ -39,6 +37,7 @@ def plan(situation: Situation) -> Plan:
 def _variables(situation: Situation) -> Iterator[Variable]:
     cluster, environ = situation.cluster, situation.environ
     yield Variable("PET_NPROC_PER_NODE", str(situation.slots), "slots of this node")
+    yield Variable("PET_LOG_DIR", f"{situation.directory}/torchrun", "the error file of a rank that fails is kept")
     if cluster.size == 1:
         if not environ.get("PET_NNODES"):
             yield Variable("PET_STANDALONE", "1", "a single node: torchrun picks a free port itself")
@@ -55,51 +54,3 @@ def _variables(situation: Situation) -> Iterator[Variable]:
     if environ["PET_RDZV_BACKEND"] == "c10d":
         is_host = int(cluster.node_rank == 0)
         yield Variable("PET_RDZV_CONF", f"is_host={is_host}", "torchrun would guess it from host names")
-
-
-@dataclass(frozen=True, slots=True)
-class RankFailure:
-    """The first failing rank as torchrun reports it. ``exit_code`` is negative for a signal."""
-
-    rank: int
-    local_rank: int
-    host: str
-    exit_code: int
-    error_file: str
-    traceback: str
-
-
-_ROOT_CAUSE = re.compile(r"^Root Cause \(first observed failure\):\s*$", re.MULTILINE)
-_FIELD = re.compile(r"^ {2}(time|host|rank|exitcode|error_file|traceback) *: (.*)$")
-
-
-def root_cause(log_tail: str) -> RankFailure | None:
-    """The last "Root Cause" block in the output of torchrun, whose own exit code is 1 whatever the rank's was."""
-    blocks = list(_ROOT_CAUSE.finditer(log_tail))
-    if not blocks:
-        return None
-    told: dict[str, str] = {}
-    name = ""
-    for line in log_tail[blocks[-1].end() :].splitlines():
-        if line.startswith("====="):
-            break
-        if match := _FIELD.match(line):
-            name = match[1]
-            told[name] = match[2].strip()
-        elif name == "traceback":
-            told[name] += f"\n{line}"
-    ranks = re.match(r"(\d+) \(local_rank: (\d+)\)", told.get("rank", ""))
-    code = re.match(r"-?\d+", told.get("exitcode", ""))
-    if ranks is None or code is None:
-        return None
-    error_file = told.get("error_file", "")
-    traceback = told.get("traceback", "")
-    return RankFailure(
-        rank=int(ranks[1]),
-        local_rank=int(ranks[2]),
-        host=told.get("host", ""),
-        exit_code=int(code[0]),
-        error_file="" if error_file == "<N/A>" else error_file,
-        # without @record in the script torchrun has none, and only says how to get one
-        traceback="" if traceback.startswith("To enable traceback") else traceback,
-    )

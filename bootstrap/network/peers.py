@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import NameUnresolved, PeersMissing
@@ -44,20 +44,22 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Another node's bad news, in the order in which the hub heard it. ``facts`` is what that node said of it; empty
-    when it vanished without a word (``lost``).
+    """A node's bad news. ``facts`` is what that node said of it; empty when it vanished without a word (``lost``).
+    ``heard`` is when it was heard here (epoch).
     """
 
     rank: int
     host: str
     lost: bool
     facts: Mapping[str, object]
+    heard: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
         who = f"node {self.rank} ({self.host})"
         if self.lost:
             return f"{who} is gone without a word"
-        told = ", ".join(f"{name} {value}" for name, value in self.facts.items())
+        brief = {name: value for name, value in self.facts.items() if name != "at" and "\n" not in str(value)}
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in brief.items())
         return f"{who} failed{': ' if told else ''}{told}"
 
 
@@ -177,7 +179,8 @@ class Peers:
         self._cards: list[Card] = []
         self._awaited: dict[str, list[int]] = {}
         self._open: dict[str, list[Arrival]] = {}
-        self._failures: list[Failure] = []
+        self._failures: list[Failure] = []  # the others'
+        self._news: list[Failure] = []  # these and our own, in the order of the hub
         self._ended: dict[int, int] = {}
         self._over = False  # the hub said goodbye
         self._closed = False  # we did
@@ -194,9 +197,18 @@ class Peers:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """All bad news so far; the first of them is the one to name."""
+        """All bad news of other nodes so far, in the order in which node 0 heard it."""
         with self._changed:
             return tuple(self._failures)
+
+    def all_news(self, patience_s: float, stop: StopRequest) -> tuple[Failure, ...]:
+        """All bad news, this node's own too, once all nodes have told how they ended or ``patience_s`` are over."""
+        self._wait(self._all_told, time.monotonic() + patience_s, stop)
+        with self._changed:
+            return tuple(self._news)
+
+    def _all_told(self) -> bool:
+        return {*self._ended, *(failure.rank for failure in self._news if failure.lost)} >= set(range(len(self._cards)))
 
     def placed(self, cluster: Cluster) -> Cluster:
         """``cluster`` with every node's address on the chosen interface, and a name where the platform told none."""
@@ -316,7 +328,9 @@ class Peers:
             self._lost = why
             met = bool(self._cards)
         if met and not self._over and not self._closed and self.rank != 0:
-            self._bad_news(Failure(0, self._cards[0].host, True, {}))
+            vanished = Failure(0, self._cards[0].host, True, {}, time.time())
+            self._news.append(vanished)
+            self._bad_news(vanished)
         with self._changed:
             self._changed.notify_all()
 
@@ -332,7 +346,8 @@ class Peers:
                 self._open[message["open"]] = arrivals
             elif "failure" in message:
                 told = message["failure"]
-                failure = Failure(told["rank"], told["host"], told["said"] is None, told["said"] or {})
+                failure = Failure(told["rank"], told["host"], told["said"] is None, told["said"] or {}, time.time())
+                self._news.append(failure)
             elif "ended" in message:
                 self._ended[message["ended"]["rank"]] = message["ended"]["code"]
             elif "over" in message:

@@ -8,6 +8,8 @@ import time
 from .budget import Budget
 from .signals import Signals
 
+_LOOK = 0.2  # seconds between two looks for a signal, where there is nothing to wait on
+
 
 class TimeIsUp:
     """A :class:`bootstrap.job.StopRequest` for deliveries: a stop request does not end them, the end of its grace does.
@@ -31,8 +33,10 @@ class TimeIsUp:
                 if left <= 0:
                     break
             # Once stopped only time matters; before that, the stop itself shortens what is left.
-            if self._signals.stop.is_set():
+            if self._signals.stopped_at is not None:
                 time.sleep(left)
+            elif self._signals.stop.is_set():  # by another node's failure: that alone sets no end
+                time.sleep(min(left, _LOOK))
             else:
                 self._signals.stop.wait(None if left == math.inf else left)
         return self.is_set()

@@ -79,7 +79,7 @@ class Signals:
 
     - ``stop``: set by TERM, INT, QUIT, HUP or :meth:`request_stop`;
     - ``asked_by``, ``first`` (the signal's number, if it was one), ``why``, ``stopped_at`` (monotonic seconds): the
-      first such request;
+      first such request; another node's failure does not set ``stopped_at``, since nobody waits for our own end then;
     - :meth:`wait`: the numbers of the signals that came, ``requests``: every request to stop, both for the supervisor.
 
     A signal that is ignored when we start stays ignored, for us and for the command (``nohup``, a shell's ``&``);
@@ -150,9 +150,11 @@ class Signals:
 
     def _ask(self, asked_by: AskedBy, number: int | None, why: str) -> None:
         self.requests.append(Request(asked_by, number, why))
-        if self.stopped_at is None:
+        if self.stopped_at is None and asked_by is not AskedBy.PEER:
             self.stopped_at = time.monotonic()
-            self.asked_by, self.first, self.why = asked_by, number, why
+            self.first = number
+        if not self.stop.is_set():
+            self.asked_by, self.why = asked_by, why
             self.stop.set()
 
 

@@ -52,19 +52,14 @@ def main(launcher: str, directory: str, command: list[str]) -> int:
     for file in made.files:
         Path(file.path).write_text(file.text)
         Path(file.path).chmod(0o755 if file.executable else 0o644)
-    for argv in made.before:
-        subprocess.run(argv, env=environ, check=True)
     if made.wait_for:
         wait_for_port(*made.wait_for, deadline_s=60, stop=stop, log=log)
-    running = subprocess.Popen(made.command, env=environ, cwd=directory) if made.command else None
+    for argv in made.before:
+        subprocess.run(argv, env=environ, check=True)
     if made.follows_node_0:
         code = peers.wait_for_end_of(0, stop)
-        if running is not None:
-            running.terminate()
-            running.wait()
     else:
-        assert running is not None
-        code = running.wait()
+        code = subprocess.run(made.command, env=environ, cwd=directory, check=False).returncode
         peers.ended(code)
     for argv in made.after:
         subprocess.run(argv, env=environ, check=False)

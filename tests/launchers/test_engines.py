@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.launchers.torchrun import root_cause
+from bootstrap.launchers.rank_failure import root_cause
 from tests.conftest import lab_or_skip
 from tests.lab.engines import program, python_with
 from tests.lab.netns import Host, running_hosts

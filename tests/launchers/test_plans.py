@@ -11,8 +11,8 @@ import pytest
 from bootstrap.errors import UsageError
 from bootstrap.job import Cluster, Node
 from bootstrap.launchers.plan import Plan, Situation, as_python
+from bootstrap.launchers.rank_failure import RankFailure, root_cause
 from bootstrap.launchers.table import LAUNCHERS, plan
-from bootstrap.launchers.torchrun import RankFailure, root_cause
 
 COMMAND = ("train.py", "--lr", "0.1")
 NODES = tuple(Node(i, f"h{i}.job", 6000, address=f"10.88.0.{i + 1}") for i in range(2))
@@ -66,8 +66,7 @@ def test_no_launcher_passes_node_ranks_off_as_process_ranks(name: str) -> None:
     assert not values(plan(name, situation())).keys() & {"RANK", "WORLD_SIZE", "LOCAL_RANK"}
 
 
-def test_auto_is_direct_and_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    assert plan("auto", situation()) == plan("direct", situation())
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     assert plan("direct", situation()).command == COMMAND
     with pytest.raises(UsageError, match="no launcher named 'torchrum'") as caught:
         plan("torchrum", situation())
@@ -100,6 +99,7 @@ def test_torchrun_is_told_by_its_own_variables() -> None:
     assert made.command == ("python3", "-m", "torch.distributed.run", *COMMAND)
     assert values(made) == {
         "PET_NPROC_PER_NODE": "8",
+        "PET_LOG_DIR": "/tmp/d/torchrun",
         "PET_NNODES": "2",
         "PET_NODE_RANK": "1",
         "PET_MASTER_ADDR": "10.88.0.1",
@@ -108,7 +108,11 @@ def test_torchrun_is_told_by_its_own_variables() -> None:
 
 
 def test_torchrun_on_a_single_node_stands_alone() -> None:
-    assert values(plan("torchrun", situation(**SINGLE))) == {"PET_NPROC_PER_NODE": "8", "PET_STANDALONE": "1"}
+    assert values(plan("torchrun", situation(**SINGLE))) == {
+        "PET_NPROC_PER_NODE": "8",
+        "PET_LOG_DIR": "/tmp/d/torchrun",
+        "PET_STANDALONE": "1",
+    }
 
 
 def test_torchrun_keeps_what_the_user_set() -> None:
@@ -299,7 +303,8 @@ def test_ray_starts_a_head_beside_the_command_and_workers_that_stay_until_it_end
     assert (head.command, head.after) == (COMMAND, (("ray", "stop"),))
     assert values(head) == {"RAY_ADDRESS": "10.88.0.1:6379"}
     worker = plan("ray", situation(rank=1))
-    assert worker.command == ("ray", "start", "--address=10.88.0.1:6379", "--node-ip-address=10.88.0.2", "--block")
+    assert worker.before == (("ray", "start", "--address=10.88.0.1:6379", "--node-ip-address=10.88.0.2"),)
+    assert (worker.command, worker.after) == ((), (("ray", "stop"),))
     assert (worker.wait_for, worker.follows_node_0) == (("10.88.0.1", 6379), True)
 
 
