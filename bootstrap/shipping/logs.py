@@ -38,6 +38,9 @@ from .source import Source
 _PATIENCE = 60.0
 """Seconds between attempts, at most (or the interval), while the store does not work."""
 
+_SLACK = 0.5
+"""Seconds for a delivery to notice by itself that it is to stop, and to say how far it came."""
+
 Failures = list[tuple[Path, str]]
 
 
@@ -84,14 +87,20 @@ class LogShipper:
         First the last bytes go the way of the others, for that is quick; then they all become one object.
         """
         self._complete.set()
-        while not self._shipping.acquire(timeout=0.05):  # what is under way now may hang in a dead network
-            if stop.is_set():
-                return [(self._path, "the store did not answer in time")]
-        try:
-            failed = self._deliver(stop)
-        finally:
-            self._shipping.release()
+        failed: Failures = [(self._path, "the store did not answer in time")]
+
+        def carry_out() -> None:
+            failed[:] = self._deliver(stop)
+
+        work = threading.Thread(target=carry_out, name="log-delivery", daemon=True)
+        work.start()  # it can be left behind, should it hang in a dead network
+        while work.is_alive() and not stop.is_set():
+            work.join(0.05)
+        work.join(_SLACK)
         self._delivered = not failed
+        if failed and self._live is not None and self._live.shipped:
+            where = f"its first {self._live.shipped} bytes are in {self._target}, in parts (bootstrap logs shows them)"
+            return [(path, f"{why}; {where}") for path, why in failed]
         return failed
 
     def close(self, stop: StopRequest) -> None:
@@ -175,7 +184,8 @@ class LogShipper:
     # --- the end ---
 
     def _deliver(self, stop: StopRequest) -> Failures:
-        live = self._live
+        with self._shipping:  # the last round may be under way
+            live = self._live
         if live is None:  # a short job: one object is all there ever was
             return self._deliver_whole(stop)
         try:
@@ -190,9 +200,6 @@ class LogShipper:
         except (BootstrapError, OSError) as error:
             self._log.debug(f"the end of the log, alone, could not be sent: {error}")
             failed = self._deliver_whole(stop)
-        if failed and live.shipped:
-            where = f"its first {live.shipped} bytes are in {self._target}, in parts (bootstrap logs shows them)"
-            return [(path, f"{why}; {where}") for path, why in failed]
         if not failed and not stop.is_set():
             try:
                 live.clear()

@@ -16,6 +16,7 @@ from ..credentials.registry import register_environment, register_words
 from ..errors import BootstrapError, PathUnusable, UsageError
 from ..job import Input, Job, Output, PlatformFacts, Sourced
 from ..platforms import identify, salvage
+from ..process.logfile import LogFile, parts
 from ..settings import Resolved, Settings
 from ..storage.url import parse, shown
 from .run import Run
@@ -251,6 +252,8 @@ def _unwritable(job: Job, chosen_by: str, refused: str) -> list[BootstrapError]:
 def prepare_log_file(path: Path) -> None:
     """Make the file's directory, and set an earlier attempt's log aside: it may never have been delivered."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if len(parts(str(path))) > 1:  # killed with its log beyond the limit: its end is in files of their own
+        LogFile(str(path)).close()
     if path.exists() and stat.S_ISREG(path.stat().st_mode) and path.stat().st_size:
         number = 1
         while (aside := path.with_name(f"{path.stem}.earlier-{number}{path.suffix}")).exists():

@@ -54,6 +54,12 @@ def live_log(bucket: Bucket, prefix: str = "logs/") -> bytes:
     return whole
 
 
+def live_size(bucket: Bucket, prefix: str = "logs/") -> int:
+    """How much of the log the parts hold, by their names."""
+    keys = [key for key in bucket.list(prefix) if ".parts/" in key and key[-1].isdigit()]
+    return max((int(key.rpartition("-")[2]) for key in keys), default=0)
+
+
 def heartbeat(bucket: Bucket, prefix: str = "logs/") -> dict[str, Any]:
     (key,) = (key for key in bucket.list(prefix) if key.endswith("heartbeat.json"))
     return json.loads(bucket.get(key))  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Remote
 from tests.e2e.job import LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, refused, reset, unanswered
 from tests.lab.stores import Store
-from tests.shipping.conftest import INTERVAL, enough, heartbeat, live_log, size, until
+from tests.shipping.conftest import INTERVAL, enough, heartbeat, live_log, live_size, size, until
 
 
 def sent(proxy: FaultyProxy, key: str) -> int:
@@ -38,13 +38,13 @@ def test_new_bytes_are_there_while_it_runs_and_one_whole_log_at_the_end(talker: 
     bucket = remote.bucket
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=remote.env) as process:
-        until(lambda: len(live_log(bucket)) > 2000, "nothing came while it ran")
+        until(lambda: live_size(bucket) > 2000, "nothing came while it ran")
         assert "logs/job.log" not in bucket.list()
         beat = until(lambda: heartbeat(bucket), "no heartbeat")
         assert (beat["phase"], beat["attempt"], beat["node"]) == ("launch", 1, 0)
         assert beat["log_bytes"] > 0
-        before = len(live_log(bucket))
-        until(lambda: len(live_log(bucket)) > before, "it did not go on")
+        before = live_size(bucket)
+        until(lambda: live_size(bucket) > before, "it did not go on")
         log = live_log(bucket)
         assert talker.log.read_bytes().startswith(log)
         enough(talker)
@@ -64,7 +64,7 @@ def test_a_kill_at_any_moment_under_load_costs_one_interval_at_most(
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.001", "2000")
     sizes: list[tuple[float, int]] = []
     with talker.running(*words, environ=plain_remote.env) as process:
-        until(lambda: live_log(bucket), "nothing came")
+        until(lambda: live_size(bucket), "nothing came")
         last = time.monotonic() + 1 + chance.random()
         while time.monotonic() < last:
             sizes.append((time.monotonic(), size(talker.log)))
@@ -138,17 +138,17 @@ def test_a_store_that_is_down_for_a_while_costs_the_job_nothing(
     environ = {**plain_remote.env, "S3_ENDPOINT": faulty.endpoint}
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.001", "3000")
     with talker.running(*words, environ=environ) as process:
-        until(lambda: live_log(bucket), "nothing came")
+        until(lambda: live_size(bucket), "nothing came")
         down = faulty.inject(reset(), times=None)
         down.fired.wait(LIMIT)
-        before = len(live_log(bucket))
+        before = live_size(bucket)
         written = size(talker.log)
         until(lambda: size(talker.log) > written + (8 << 20), "the job has to go on")
         until(lambda: down.hits > 2, "it has to try again")
         assert rss(process.pid, "VmHWM") < 64, "nothing is kept in memory"
-        assert len(live_log(bucket)) == before
+        assert live_size(bucket) == before
         faulty.clear()
-        until(lambda: len(live_log(bucket)) > written, "all comes when the store is back")
+        until(lambda: live_size(bucket) > written, "all comes when the store is back")
         enough(talker)
         result = talker.finish(process)
     assert result.code == 0, result.stderr
@@ -164,7 +164,7 @@ def test_a_store_that_never_answers_does_not_hold_up_a_stop_and_what_stays_is_na
     environ = {**plain_remote.env, "S3_ENDPOINT": faulty.endpoint}
     words = ("--grace", "3", "--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=environ) as process:
-        until(lambda: live_log(bucket), "nothing came")
+        until(lambda: live_size(bucket), "nothing came")
         faulty.inject(unanswered(release), times=None).fired.wait(LIMIT)
         began = time.monotonic()
         process.terminate()
@@ -186,7 +186,7 @@ def test_when_the_whole_log_is_refused_its_parts_are_the_log(
     environ = {**plain_remote.env, "S3_ENDPOINT": faulty.endpoint}
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=environ) as process:
-        until(lambda: live_log(bucket), "nothing came")
+        until(lambda: live_size(bucket), "nothing came")
         enough(talker)
         result = talker.finish(process)
     assert result.code == 0, "the log is no reason to fail a job"
@@ -200,7 +200,7 @@ def test_two_attempts_never_meet(talker: Container, plain_remote: Remote) -> Non
     bucket = plain_remote.bucket
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=plain_remote.env) as process:
-        until(lambda: live_log(bucket), "nothing came")
+        until(lambda: live_size(bucket), "nothing came")
         process.kill()
         process.wait(LIMIT)
     enough(talker)

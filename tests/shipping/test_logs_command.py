@@ -15,7 +15,7 @@ from bootstrap.shipping.heartbeat import Heartbeat
 from tests.e2e.conftest import Remote
 from tests.e2e.job import BOOTSTRAP, LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, reset
-from tests.shipping.conftest import enough, heartbeat, live_log, size, until
+from tests.shipping.conftest import enough, heartbeat, live_log, live_size, size, until
 
 PLACE = {"PATH": os.defpath, "HOME": "/nonexistent"}
 
@@ -43,7 +43,7 @@ def test_a_running_job_and_then_the_same_job_ended(talker: Container, remote: Re
     url = remote.bucket.url("logs/")
     words = ("--log", url, "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=remote.env) as process:
-        until(lambda: live_log(remote.bucket), "nothing came")
+        until(lambda: live_size(remote.bucket), "nothing came")
         seen = logs(remote, url, front=talker.front)
         assert seen.returncode == 0, seen.stderr
         assert seen.stdout.startswith(b"line 000000000 ")
@@ -62,7 +62,7 @@ def test_following_ends_with_the_job_and_has_every_byte_once(
     url, out = plain_remote.bucket.url("logs/"), tmp_path / "seen"
     words = ("--log", url, "--", "python3", "-u", "talk.py", "0.002", "5000")
     with talker.running(*words, environ=plain_remote.env) as job:
-        until(lambda: live_log(plain_remote.bucket), "nothing came")
+        until(lambda: live_size(plain_remote.bucket), "nothing came")
         with following(plain_remote, out, url) as follower:
             until(lambda: size(out) > 2000, "it shows nothing")
             shown = size(out)
@@ -77,7 +77,7 @@ def test_a_killed_job_is_told_with_when_it_was_last_seen(talker: Container, plai
     bucket = plain_remote.bucket
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=plain_remote.env) as process:
-        until(lambda: live_log(bucket), "nothing came")
+        until(lambda: live_size(bucket), "nothing came")
         process.kill()
         process.wait(LIMIT)
     enough(talker)
@@ -153,7 +153,7 @@ def test_a_store_that_fails_for_a_moment_does_not_end_the_following(
     url, out = plain_remote.bucket.url("logs/"), tmp_path / "seen"
     words = ("--log", url, "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=plain_remote.env) as job:
-        until(lambda: live_log(plain_remote.bucket), "nothing came")
+        until(lambda: live_size(plain_remote.bucket), "nothing came")
         behind = Remote(plain_remote.bucket, {**plain_remote.env, "S3_ENDPOINT": faulty.endpoint})
         with following(behind, out, url) as follower:
             until(lambda: size(out), "it shows nothing")

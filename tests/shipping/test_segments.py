@@ -11,6 +11,7 @@ import pytest
 from bootstrap.process.logfile import LogFile
 from bootstrap.shipping.segments import ALLOWANCE, CHUNK, MOST_SMALL, Segments
 from bootstrap.shipping.source import Source
+from bootstrap.steps.identify import prepare_log_file
 from bootstrap.storage.direct import Direct
 from bootstrap.storage.url import parse
 from tests.lab.faulty_proxy import FaultyProxy, lost_answer, refused
@@ -171,10 +172,23 @@ def test_beyond_the_limit_the_store_holds_what_the_log_holds(seaweedfs: object, 
         assert not writer.join(), "the log is another one than what was sent"
 
 
-def test_a_small_log_beyond_no_limit_is_never_cut_by_its_segments(seaweedfs: object, tmp_path: Path) -> None:
+def test_a_log_in_two_files_is_one_log(seaweedfs: object, tmp_path: Path) -> None:
     """The first half is full, nothing has been dropped yet: every byte is there, over the border of two files."""
     writer = Writer(seaweedfs.make_bucket(), tmp_path / "job.log", 64 << 10)  # type: ignore[attr-defined]
     with writer.proxy:
         writer.write(40 << 10)
         writer.ship(1000)
         assert live_log(writer.bucket) == writer.output
+
+
+def test_a_log_that_was_killed_beyond_its_limit_is_set_aside_as_one(tmp_path: Path) -> None:
+    """The next attempt in the same container must not take the segments of the first for its own output."""
+    path = tmp_path / "job.log"
+    file = LogFile(str(path), 64 << 10)
+    for number in range(200):
+        file.write(b"%01023d\n" % number)
+    prepare_log_file(path)
+    assert Source(path).look() == 0
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["job.earlier-1.log", "job.log"]
+    assert (tmp_path / "job.earlier-1.log").read_bytes().endswith(b"0199\n")
+    file.close()
