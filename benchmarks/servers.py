@@ -88,7 +88,9 @@ def make_trees(directory: Path, small: int, large: int, size: int) -> None:
 
 
 def prepare(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """An ETag for each object, and the pages of each tree's listing. Large ones have that of a multipart upload."""
+    """An ETag for each object, and the pages of each tree's listing. Large objects have one that is no MD5, as they
+    do when they were uploaded in parts.
+    """
     tags: dict[str, str] = {}
     pages: dict[str, list[str]] = {}
     for tree in ("small", "large"):
@@ -96,11 +98,14 @@ def prepare(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
         entries = []
         for path in files:
             key = str(path.relative_to(directory / "objects"))
-            digest = hashlib.md5(path.read_bytes() if tree == "small" else key.encode()).hexdigest()
-            tags[key] = digest if tree == "small" else f"{digest}-32"
+            found = path.stat()
+            if tree == "small":
+                tags[key] = hashlib.md5(path.read_bytes()).hexdigest()
+            else:
+                tags[key] = f"{int(found.st_mtime):x}-{found.st_size:x}"  # as nginx makes it: it knows If-Match then
             entries.append(
                 f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
-                f"<ETag>&quot;{tags[key]}&quot;</ETag><Size>{path.stat().st_size}</Size>"
+                f"<ETag>&quot;{tags[key]}&quot;</ETag><Size>{found.st_size}</Size>"
                 "<StorageClass>STANDARD</StorageClass></Contents>"
             )
         parts = [entries[start : start + 1000] for start in range(0, len(entries), 1000)]
@@ -161,6 +166,7 @@ http {{
     root {directory};
     location = /objects {{ root {home}; try_files /list-$tree-$page.xml =404; default_type application/xml; }}
     location = /objects/ {{ root {home}; try_files /list-$tree-$page.xml =404; default_type application/xml; }}
+    location /objects/large/ {{ etag on; add_header x-amz-request-id bench; }}
     location / {{ add_header ETag $tag; add_header x-amz-request-id bench; }}
   }}
 }}

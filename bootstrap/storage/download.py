@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap.errors import NothingThere, SourceChanging, StoreUnavailable
 from bootstrap.job import StopRequest
-from bootstrap.storage.express import Errand, Errands, ride
+from bootstrap.storage.express import MOST_RIDES, Errand, Errands, ride
 from bootstrap.storage.largefile import PIECE, LargeFile
 from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
 from bootstrap.storage.manifest import Manifest
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from bootstrap.storage.lane import Lane
 
 WIDTH = 16
-"""Most requests under way at once through the client of record, and most connections of the lane."""
+"""Most requests under way at once through the client of record."""
 
-_RIDES = 4  # connections of the lane for small objects alone; more only fight for the interpreter
 _AT_ONCE = 512 << 10  # bytes; larger objects are written as they come. 16 connections hold twice this each at most
 _ATTEMPTS = 5
 
@@ -60,8 +59,13 @@ def bring_all(
         lane = store.lane
         if lane is not None:
             errands = Errands(parts)
-            rides = min(WIDTH, _RIDES + sum(isinstance(part, Piece) for part in parts), len(parts))
-            for ended in in_parallel(range(rides), lambda _: ride(lane, errands, pace, halt), width=rides, beat=beat):
+            heavy = sum(isinstance(part, Piece) for part in parts)
+            rides = min(MOST_RIDES, len(parts))
+
+            def drive(number: int) -> None:
+                ride(lane, errands, pace, halt, number=number, heavy=heavy)
+
+            for ended in in_parallel(range(rides), drive, width=rides, beat=beat):
                 ended.value()
             parts = errands.left_over()
 

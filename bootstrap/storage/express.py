@@ -26,6 +26,12 @@ BUSY = (429, 503)
 
 _TRIES = 2  # on the lane; the client of record has its own
 _STRIKES = 3  # connections in a row that brought nothing
+_FEW = 4  # connections do for small objects while many requests are on their way on each; more fight for the CPU
+_WELL = 64  # answers after which a connection may be sent more ahead
+_SPARE = 0.05  # seconds between a spare ride's looks at whether it is needed
+
+MOST_RIDES = 16
+"""Connections of one transfer over the lane, the spare ones included."""
 
 
 class Errand:
@@ -60,6 +66,7 @@ class Errands(Generic[E]):
         self._waiting = deque(waiting)
         self._lock = threading.Lock()
         self._ahead = _AHEAD
+        self.hopeless = False  # a ride has found that the lane does not work
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -75,14 +82,27 @@ class Errands(Generic[E]):
                 batch.append(self._waiting.popleft())
         return batch
 
-    def give_back(self, unanswered: Iterable[E], answered: int) -> None:
-        """Errands of a connection that ended after so many answers. They are done again, or left after a few times."""
+    @property
+    def sent_ahead(self) -> bool:
+        """Whether a few connections do, since many requests are on their way on each."""
+        return self._ahead > _FEW
+
+    def went_well(self) -> None:
+        """A connection has brought many answers: more may be sent ahead again."""
+        with self._lock:
+            self._ahead = min(_AHEAD, self._ahead * 2)
+
+    def give_back(self, unanswered: Iterable[E], answered: int, *, broken: bool) -> None:
+        """Errands of a connection that ended after so many answers, or broke. They are done again, or left over.
+
+        A server that hangs up early may not like requests sent ahead, so it is sent fewer.
+        """
         errands = list(unanswered)
         with self._lock:
-            if len(errands) > 1 and answered <= 1:
-                self._ahead = 1  # a server that does not like requests sent ahead
+            if broken and len(errands) > 1 and answered <= 1:
+                self._ahead = max(1, self._ahead // 4)
             for errand in reversed(errands):
-                errand.tries += answered == 0
+                errand.tries += broken and answered == 0
                 if errand.tries < _TRIES:
                     self._waiting.appendleft(errand)
                 else:
@@ -101,21 +121,28 @@ class Errands(Generic[E]):
             return self._left
 
 
-def ride(lane: Lane, errands: Errands[E], pace: Pace, stop: StopRequest) -> None:
-    """Do errands on one connection, or on the next when it ends, until there are none or the lane does not work."""
+def ride(lane: Lane, errands: Errands[E], pace: Pace, stop: StopRequest, *, number: int = 0, heavy: int = 0) -> None:
+    """Do errands on one connection, or on the next when it ends, until there are none or the lane does not work.
+
+    A ride whose ``number`` is beyond what the work needs is a spare one: it joins when requests cannot be sent ahead.
+    """
+    while number >= _FEW + heavy and errands.sent_ahead and len(errands) and not errands.hopeless:
+        if stop.wait(_SPARE):
+            raise TransferStopped
     strikes = 0
     while len(errands) and strikes < _STRIKES:
-        under_way: deque[E] = deque()
-        answered = _ride_once(lane, errands, under_way, pace, stop)
-        errands.give_back(under_way, answered)
+        answered = _ride_once(lane, errands, pace, stop)
         if answered:
             lane.worked()
         strikes = 0 if answered else strikes + 1
+    errands.hopeless |= strikes == _STRIKES
 
 
-def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], pace: Pace, stop: StopRequest) -> int:
-    """One connection's life; returns how many answers it brought. What was not answered stays in ``under_way``."""
+def _ride_once(lane: Lane, errands: Errands[E], pace: Pace, stop: StopRequest) -> int:
+    """One connection's life; returns how many answers it brought."""
+    under_way: deque[E] = deque()
     answered = weight = 0
+    broken = True
     connection: Connection | None = None
     try:
         connection = lane.connect()
@@ -132,14 +159,19 @@ def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], pace: Pace,
                     errands.leave(errand)
             connection.flush()
             if not under_way:
+                if len(errands):
+                    continue  # none of those was for the lane
                 return answered
             answer = connection.answer()
             under_way[0].take(connection, answer)
             weight -= under_way.popleft().weight
             answered += 1
+            if answered % _WELL == 0:
+                errands.went_well()
             if answer.is_last:
                 return answered
     except Unusual as unusual:
+        broken = False
         if unusual.status in BUSY:
             pace.complaint()
         if under_way:
@@ -149,6 +181,7 @@ def _ride_once(lane: Lane, errands: Errands[E], under_way: deque[E], pace: Pace,
     finally:
         if connection is not None:
             connection.close()
+        errands.give_back(under_way, answered, broken=broken)
     if stop.is_set():
         raise TransferStopped
     return answered

@@ -24,7 +24,7 @@ from bootstrap.errors import (
 )
 from bootstrap.job import StopRequest
 from bootstrap.storage.download import pause
-from bootstrap.storage.express import Errand, Errands, ride
+from bootstrap.storage.express import MOST_RIDES, Errand, Errands, ride
 from bootstrap.storage.largeobject import LARGE, LargeObject
 from bootstrap.storage.local import explain
 from bootstrap.storage.pace import Pace
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from bootstrap.storage.lane import Lane
 
 WIDTH = 16
-_RIDES = 4
 _ATTEMPTS = 4
 _CHUNK = 1 << 20
 _FAREWELL = 3.0  # seconds for giving up what was begun when there is no time left
@@ -131,10 +130,13 @@ class Upload:
         lane = self.store.lane
         if lane is not None:
             errands = Errands(parts)
-            rides = min(WIDTH, _RIDES + sum(isinstance(part, PutPart) for part in parts), len(parts))
-            for ended in in_parallel(
-                range(rides), lambda _: ride(lane, errands, self._pace, self.halt), width=rides, beat=beat
-            ):
+            heavy = sum(isinstance(part, PutPart) for part in parts)
+            rides = min(MOST_RIDES, len(parts))
+
+            def drive(number: int) -> None:
+                ride(lane, errands, self._pace, self.halt, number=number, heavy=heavy)
+
+            for ended in in_parallel(range(rides), drive, width=rides, beat=beat):
                 ended.value()
             parts = errands.left_over()
 
