@@ -1,4 +1,4 @@
-"""The way to the stores: keys found, endpoint read, as settings and environment say. For the main job and for people."""
+"""The way to the stores: keys found, endpoint read, as settings and environment say. For jobs and for people."""
 
 from __future__ import annotations
 

@@ -46,7 +46,11 @@ def run(options: Mapping[str, str | Sequence[str] | bool], command: Sequence[str
                 in_time(run, deliver.step)
         except _Abandoned:
             pass
-        return conclude.step(run)
+        try:
+            with boundary(run, "conclude"):
+                return conclude.step(run)
+        except _Abandoned:
+            return conclude.decide(run).exit_code
 
 
 def stoppable(run: Run, step: Callable[[Run], None]) -> None:

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Finds the installed `bootstrap` and becomes it: the one thing that every script beside this one stands on.
 #
 #   run_bootstrap.sh run -- python train.py

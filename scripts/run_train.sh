@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # The boot script that ModelArts images have always had, over `bootstrap run`:
 #
 #   run_train.sh COMMAND [ARG...]
@@ -49,7 +49,10 @@ else
     set -- -- "$@"
 fi
 
-# exec: no shell stays between the platform's signals and the bootstrap. 127 is what this script has always answered
-# when the code could not be fetched.
-exec /bin/sh "$home/run_bootstrap.sh" run --banner --job-dir "$job_dir" \
+# Sourced, since a /bin/sh that is dash drops variables with a dot in their name (v1's BATCH_<job>.0_HOSTS); it ends in
+# an exec, so that no shell stays between the platform's signals and the bootstrap. 127 is what this script has always
+# answered when the code could not be fetched.
+set -- run --banner --job-dir "$job_dir" \
     --code-failure-exit "${BOOTSTRAP_CODE_FAILURE_EXIT:-127}" "$@"
+# shellcheck source=scripts/run_bootstrap.sh
+. ./run_bootstrap.sh

@@ -24,5 +24,5 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
         platform=NAME,
         reason=reason,
         cluster=cluster,
-        defaults={**interface_asked(environ), **log_file_of(cluster)},
+        defaults={**interface_asked(environ), **log_file_of(cluster, environ)},
     )

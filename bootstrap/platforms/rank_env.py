@@ -43,7 +43,7 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
         platform=NAME,
         reason=reason,
         cluster=cluster,
-        defaults={**interface_asked(environ), **log_file_of(cluster)},
+        defaults={**interface_asked(environ), **log_file_of(cluster, environ)},
         notes=("RANK and WORLD_SIZE are taken as counts of nodes, as PAI-DLC and Kubeflow set them",),
         warnings=tuple(warnings),
     )

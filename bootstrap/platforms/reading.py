@@ -85,9 +85,12 @@ def interface_asked(environ: Mapping[str, str]) -> dict[str, Sourced]:
     return {"interface": asked} if asked else {}
 
 
-def log_file_of(cluster: Cluster) -> dict[str, Sourced]:
-    """The setting ``log_file`` where the platform has no place of its own: one name a node, in ``/tmp``."""
-    return {"log_file": Sourced(f"/tmp/bootstrap-task-{cluster.node_rank}.log", "default")}
+def log_file_of(cluster: Cluster, environ: Mapping[str, str]) -> dict[str, Sourced]:
+    """The setting ``log_file`` where the platform has no place of its own: one name a node, in the place for
+    temporary files.
+    """
+    directory = first(environ, "TMPDIR") or Sourced("/tmp", "default")
+    return {"log_file": Sourced(f"{directory.value}/bootstrap-task-{cluster.node_rank}.log", directory.source)}
 
 
 def store_url(text: str) -> str:

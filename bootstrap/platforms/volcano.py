@@ -55,7 +55,7 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
         job_id=_job_name(cluster),
         task_name=cluster.me.role if groups else "",
         cluster=cluster,
-        defaults={**interface_asked(environ), **log_file_of(cluster)},
+        defaults={**interface_asked(environ), **log_file_of(cluster, environ)},
         warnings=tuple(warnings),
     )
 

@@ -35,10 +35,8 @@ class Outcome:
 
 def step(run: Run) -> int:
     """Say it, record it, and deliver the record; returns the exit code."""
-    run.console.step = "conclude"
-    run.record.begin("conclude")
     outcome = decide(run)
-    run.record.end("ok")
+    run.record.end("ok")  # already, so that the record that is delivered is a whole one
     run.record.conclude(outcome.exit_code, outcome.id, outcome.reason)
     say = run.console.info if outcome.exit_code == 0 else run.console.error
     say(f"{outcome.words} [{outcome.id}, exit {outcome.exit_code}]")

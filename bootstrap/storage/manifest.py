@@ -102,6 +102,10 @@ class Manifest:
     def _open(self, root: str, source: str) -> int:
         """The manifest's descriptor, or -1 where there can be none."""
         parent, name = os.path.split(os.path.abspath(root))
+        try:
+            os.makedirs(parent, exist_ok=True)
+        except OSError:
+            return -1  # the fetch itself is about to say why
         if os.path.ismount(root) or not os.access(parent, os.W_OK):
             parent = root  # beside the tree, not in it, unless the tree is all that will still be there next time
         tag = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
