@@ -33,6 +33,10 @@ rm -f antigravity.py bdb.py cProfile.py code.py codeop.py doctest.py ftplib.py i
     _ios_support.py _osx_support.py _pydatetime.py _pydecimal.py _pyio.py
 rm -f lib-dynload/_test*.so lib-dynload/_ctypes_test*.so lib-dynload/_codecs_*.so lib-dynload/_multibytecodec*.so \
     lib-dynload/_interp*.so lib-dynload/xx*.so
+# Text is UTF-8; zip archives know cp437, and host names idna.
+find encodings -name '*.py' ! -name __init__.py ! -name aliases.py ! -name ascii.py ! -name 'utf_*.py' ! -name latin_1.py \
+    ! -name 'iso8859_1*.py' ! -name cp437.py ! -name cp1252.py ! -name idna.py ! -name punycode.py ! -name charmap.py \
+    ! -name '*_escape.py' ! -name '*_codec.py' -delete
 # cryptography needs of cffi only what is compiled.
 rm -rf "$packages/cffi" "$packages/pycparser" "$packages/dateutil/zoneinfo" "$packages/boto3/examples"
 rm -f "$packages"/psutil/_ps[abosw]*.py # other systems than Linux

@@ -200,9 +200,10 @@ def test_certificate_authorities_come_with_us(containers: Engine, busybox: str) 
 # --- limits
 
 
-def test_a_real_out_of_memory_kill_is_explained(containers: Engine, bullseye: str, bucket: Bucket) -> None:
+@pytest.mark.parametrize("user", ["root", "unknown"])
+def test_a_real_out_of_memory_kill_is_explained(containers: Engine, bullseye: str, bucket: Bucket, user: str) -> None:
     """Not we are killed, although the command is hardly larger than we are: log, record and reason are delivered."""
-    limits = ["--memory=64m", "--memory-swap=64m"]
+    limits = ["--memory=64m", "--memory-swap=64m", f"--user={USERS[user]}"]
     ran = containers.run(bullseye, "tail", "/dev/zero", env=job(bucket), network="host", options=limits)
     assert ran.returncode == 137, ran.stderr
     assert record(bucket)["reason_id"] == "out-of-memory"

@@ -37,7 +37,7 @@ Files = dict[str, "tuple[int, int, int, bytes | str]"]
 def good() -> Files:
     """An image in which everything is right, for both versions of ModelArts."""
     directory, program = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
-    places = ("bin", "etc", "home", "lib", "usr", "usr/bin", "etc/ssl", "etc/ssl/certs")
+    places = ("bin", "etc", "home", "lib", "usr", "usr/bin", "usr/lib", "etc/ssl", "etc/ssl/certs")
     files: Files = {name: (directory, 0, 0, b"") for name in places}
     files |= {f"bin/{name}": (program, 0, 0, elf()) for name in ("sh", "bash", "stdbuf")}
     files |= {
