@@ -19,10 +19,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from ..errors import BootstrapError
 from ..job import Log, StopRequest
-from ..storage.direct import Direct, Inline
 from ..storage.local import readable
 from ..storage.open import Stores
 from ..storage.store import Store
@@ -32,8 +32,11 @@ from ..storage.workers import TransferStopped
 from .heartbeat import Heartbeat
 from .mirror import Mirror
 from .names import HEARTBEAT, attempt_directory, attempts
-from .segments import Segments
 from .source import Source
+
+if TYPE_CHECKING:  # sockets and XML, which a local or short job never pays for
+    from ..storage.direct import Direct
+    from .segments import Segments
 
 _PATIENCE = 60.0
 """Seconds between attempts, at most (or the interval), while the store does not work."""
@@ -155,6 +158,9 @@ class LogShipper:
         self._beat(self._phase())
 
     def _open(self) -> Segments | Mirror:
+        from ..storage.direct import Direct
+        from .segments import Segments
+
         store = self._stores.open(self._target)
         self._direct = Direct(store, str(self._target))
         if not self._target.is_remote:
@@ -165,6 +171,8 @@ class LogShipper:
         if self._direct is None:
             return
         shipped = self._live.shipped if self._live else 0
+        from ..storage.direct import Inline
+
         beat = Heartbeat.now(phase, self._attempt, self._node, shipped, self._interval)
         self._beaten = True
         self._direct.put(self._directory + HEARTBEAT, Inline(beat.text()))
@@ -260,6 +268,8 @@ def _base(target: Location) -> str:
 
 
 def _move(store: Store, key: str, other: str, scratch: Path) -> None:
+    from ..storage.direct import Direct
+
     if not Direct(store, key).join(other, [key], []):
         with tempfile.NamedTemporaryFile(dir=scratch) as copy:
             copy.writelines(store.read(key))

@@ -7,6 +7,7 @@ that is overloaded are not: they raise :class:`StoreUnavailable` at once, and th
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import tempfile
 import urllib.parse
@@ -16,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from bootstrap.errors import StoreUnavailable
 from bootstrap.storage.lane import Lane
@@ -194,7 +194,7 @@ def _add(lane: Lane, connection: Connection, key: str, upload: str, number: int,
 
 def _complete(lane: Lane, connection: Connection, key: str, upload: str, etags: Sequence[str]) -> None:
     pieces = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{html.escape(etag)}</ETag></Part>"
         for number, etag in enumerate(etags, 1)
     )
     body = f"<CompleteMultipartUpload>{pieces}</CompleteMultipartUpload>".encode()

@@ -1,0 +1,35 @@
+"""A directory of a store as the board on which the nodes of a job leave their notes, where ports cannot be had."""
+
+from __future__ import annotations
+
+from ..errors import NothingThere
+from ..storage.store import Store
+from ..storage.url import Location
+
+
+class StoreBoard:
+    """A :class:`bootstrap.network.board.Board` below ``directory``. Raises whatever the store raises."""
+
+    def __init__(self, store: Store, directory: Location) -> None:
+        self._store, self._directory = store, directory
+        self._written: set[str] = set()
+
+    def put(self, name: str, data: bytes) -> None:
+        self._store.write(self._key(name), data)
+        self._written.add(name)
+
+    def get(self, name: str) -> bytes | None:
+        """The note's bytes, or None if there is none."""
+        try:
+            return b"".join(self._store.read(self._key(name)))
+        except NothingThere:
+            return None
+
+    def clear(self) -> None:
+        """Take this node's own notes away."""
+        for name in self._written:
+            self._store.delete(self._key(name))
+        self._written.clear()
+
+    def _key(self, name: str) -> str:
+        return self._directory.child(name).path
