@@ -79,6 +79,14 @@ class Record:
         step.update(result=result, ended=utc(time.time()), seconds=round(time.time() - began, 3), **facts)
         self._save()
 
+    def durations(self) -> dict[str, float]:
+        """Seconds that each step took, the running one until now."""
+        now = time.time()
+        return {
+            step["name"]: step.get("seconds", round(now - datetime.fromisoformat(step["started"]).timestamp(), 3))
+            for step in self._document["steps"]
+        }
+
     def conclude(self, exit_code: int, reason_id: str, reason: str) -> None:
         now = time.time()
         self.update(

@@ -21,6 +21,9 @@ LAUNCHERS: Mapping[str, Callable[[Situation], Plan]] = {
     "ascend": ascend.plan,
 }
 
+FROM_NODE_0 = ("mpi", "ray")
+"""Those in which the other nodes wait for node 0's end, so that the nodes must be able to talk to each other."""
+
 
 def plan(name: str, situation: Situation) -> Plan:
     """This node's plan with the launcher ``name``; what ``auto`` means is found out by :mod:`.auto`.

@@ -212,11 +212,7 @@ class Peers:
 
     def placed(self, cluster: Cluster) -> Cluster:
         """``cluster`` with every node's address on the chosen interface, and a name where the platform told none."""
-        nodes = tuple(
-            replace(node, address=card.address or None, host=node.host or card.host or card.address)
-            for node, card in zip(cluster.nodes, self._cards, strict=True)
-        )
-        return replace(cluster, nodes=nodes)
+        return placed(cluster, self._cards)
 
     def barrier(
         self, name: str, *, took: Mapping[str, float], deadline_s: float, stop: StopRequest
@@ -363,6 +359,15 @@ class Peers:
             self._changed.notify_all()
         if listener is not None:
             listener(failure)
+
+
+def placed(cluster: Cluster, cards: Sequence[Card]) -> Cluster:
+    """``cluster`` with what each node's card tells, wherever the cards come from."""
+    nodes = tuple(
+        replace(node, address=card.address or None, host=node.host or card.host or card.address)
+        for node, card in zip(cluster.nodes, cards, strict=True)
+    )
+    return replace(cluster, nodes=nodes)
 
 
 def told(arrivals: Sequence[Arrival]) -> list[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from .. import diagnosis
 from ..console import Silence
 from ..errors import BootstrapError, OutputsUndelivered
+from ..job import AskedBy
 from ..patience import unless
 from ..shipping.logs import deliver_files
 from ..storage.url import parse, shown
+from . import cluster, first_failure
 from .run import Run
 
 
@@ -35,6 +36,7 @@ class Outcome:
 
 def step(run: Run) -> int:
     """Say it, record it, and deliver the record; returns the exit code."""
+    cluster.settle(run)
     outcome = decide(run)
     run.record.end("ok")  # already, so that the record that is delivered is a whole one
     run.record.conclude(outcome.exit_code, outcome.id, outcome.reason)
@@ -42,6 +44,7 @@ def step(run: Run) -> int:
     say(f"{outcome.words} [{outcome.id}, exit {outcome.exit_code}]")
     if not unless(run.time_is_up, lambda: _deliver_record(run), slack=0.5):
         run.left_behind = True
+    cluster.leave(run)
     if run.left_behind:
         # Threads of libraries that hang in a socket would be waited for by an orderly exit, for minutes.
         sys.stdout.flush()
@@ -71,7 +74,7 @@ def decide(run: Run) -> Outcome:
     if run.stopped_by is not None:
         return Outcome(
             128 + run.stopped_by,
-            "stopped-early",
+            "stopped-by-peer" if run.signals.asked_by is AskedBy.PEER else "stopped-early",
             f"stopped in step {run.failed_step}, before the command: {run.signals.why}",
         )
     if run.failure is not None:
@@ -86,9 +89,11 @@ def decide(run: Run) -> Outcome:
 def _after_command(run: Run) -> Outcome:
     assert run.ending is not None and run.resolved is not None
     settings = run.resolved.settings
-    reason = diagnosis.explain(diagnosis.Facts(run.ending, _tail(run), settings.grace))
+    reason = diagnosis.explain(diagnosis.Facts(run.ending, first_failure.tail(run), settings.grace))
     if not run.ending.succeeded:
-        return Outcome(run.ending.exit_code, reason.id, str(reason))
+        several = run.job is not None and (run.job.cluster.size > 1 or run.job.cluster.slots > 1)
+        first = f". {first_failure.words(run.first_failure)}" if several and run.first_failure else ""
+        return Outcome(run.ending.exit_code, reason.id, str(reason).rstrip(".") + first)
     if run.failure is not None:  # of ours, after a command that did its work
         words = f"the command succeeded, but {run.failed_step} failed"
         return Outcome(run.failure.code, run.failure.id, f"{words}: {run.failure}", f"{words}, as said above")
@@ -112,15 +117,3 @@ def _undelivered(run: Run) -> OutputsUndelivered | None:
         where=", ".join(f"{output.directory} -> {shown(output.url)}" for output in lost),
         why=errors[0] if errors else f"{files} files failed" if files else "the time was up",
     )
-
-
-def _tail(run: Run) -> str:
-    """The end of the log, as far as it can be read."""
-    assert run.job is not None
-    try:
-        with Path(run.job.log_file).open("rb") as log:
-            size = os.fstat(log.fileno()).st_size
-            log.seek(max(0, size - diagnosis.TAIL))
-            return log.read(diagnosis.TAIL).decode(errors="replace")
-    except OSError:
-        return ""

@@ -1,4 +1,4 @@
-"""Step 3, connect: the interface of this node's addresses, and whether the stores of the outputs answer at all."""
+"""Step 3, connect: this node's interface, the stores that must answer, and the other nodes where there is a need."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from ..settings import Settings, option, variable
 from ..shipping.logs import LogShipper, begin_attempt
 from ..storage.open import Stores
 from ..storage.url import parse
+from . import cluster
 from .run import Run
 
 
 def step(run: Run) -> None:
     assert run.job is not None and run.resolved is not None and run.stores is not None
     job, source = run.job, run.resolved.sources["interface"]
+    cluster.names_over_tcp(run)
     run.interface = choose_interface(job, run.resolved.settings, source)
     if run.interface is not None:
         run.console.info(f"{run.interface.name} {run.interface.address} ({run.interface.reason})")
@@ -27,6 +29,7 @@ def step(run: Run) -> None:
     if job.log:
         names = [Path(job.log_file).name, *(path.name for path in run.record_files)]
         run.shipper = start_shipping(run, job, run.stores, names)
+    cluster.meet(run)
 
 
 def start_shipping(run: Run, job: Job, stores: Stores, names: list[str]) -> LogShipper:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..shipping.logs import deliver_files
 from ..shipping.outputs import Delivery, deliver_outputs
 from ..storage.url import parse
+from . import cluster
 from .fetch import summary
 from .run import Run
 from .unlock import open_stores
@@ -17,6 +18,7 @@ def step(run: Run) -> None:
         return
     if run.stores is None:  # an early failure: the log that says so may still be welcome
         open_stores(run)
+    cluster.tell(run)
     job, stores = run.job, run.stores
     assert stores is not None
     if job.log:

@@ -186,6 +186,8 @@ def check(job: Job) -> None:
 def _register_secrets(run: Run) -> None:
     """What is given from outside is masked before the first word is said: an option that is refused quotes it."""
     words = list(run.command)
+    if secret := run.options.get("peer_secret"):
+        run.secrets.add(settings.option("peer_secret"), str(secret))
     for value in run.options.values():
         words += [value] if isinstance(value, str) else [] if isinstance(value, bool) else value
     for warning in (*register_environment(run.environ, run.secrets), *register_words(words, run.secrets)):

@@ -4,33 +4,63 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from ..credentials.handover import for_command
 from ..job import Ending, Job
-from ..launchers import direct
 from ..process.budget import Budget
-from ..process.command import resolve
+from ..process.command import Resolved, resolve
 from ..process.environment import child_environment
 from ..process.restarts import supervise_with_restarts
 from ..process.supervisor import Launch
 from ..record import utc
-from ..settings import PREFIX, knobs, variable
+from ..settings import knobs, variable
+from . import cluster, engine, python
 from .identify import INSIDE
 from .run import Run
 
 
 def step(run: Run) -> None:
-    assert run.job is not None and run.resolved is not None
-    job, chosen = run.job, run.resolved.settings
-    environ = command_environment(run, job)
-    command = resolve(
-        job.command, cwd=job.work_dir, environ=environ, job_dir=job.job_dir, line_buffered=chosen.line_buffered
-    )
-    for warning in command.warnings:
+    """Make the environment, have the launcher plan, wait for the others where that is wished, and run it."""
+    assert run.job is not None
+    job = run.job
+    environ = python.activate(run, job, command_environment(run, job))
+    plan = engine.make_plan(run, job, environ)
+    environ = engine.environment(run, job, plan, environ)
+    cluster.write_addresses(run)
+    engine.write_files(plan)
+    command = None if plan.follows_node_0 else _found(run, job, plan.command, environ, engine.program_of(job, plan))
+    cluster.gather(run)
+    if run.signals.stop.is_set():
+        return
+    with engine.around(run, plan, environ, job.work_dir):
+        if command is None:
+            run.ending = engine.follow(run)
+        else:
+            run.console.info(f"{' '.join(plan.command)} in {job.work_dir}")
+            run.ending = _supervised(run, job, command, environ)
+    run.record.update(user=_told(run.ending))
+    for note in run.ending.notes:
+        run.console.warning(note)
+
+
+def _found(run: Run, job: Job, command: tuple[str, ...], environ: dict[str, str], program: tuple[str, ...]) -> Resolved:
+    """The command as it will be executed; ``program`` must be there as well, since a launcher would find out late."""
+    assert run.resolved is not None
+    if program:
+        resolve(program, cwd=job.work_dir, environ=environ, job_dir=job.job_dir)
+    buffered = run.resolved.settings.line_buffered
+    found = resolve(command, cwd=job.work_dir, environ=environ, job_dir=job.job_dir, line_buffered=buffered)
+    for warning in found.warnings:
         run.console.warning(warning)
-    run.console.info(f"{' '.join(job.command)} in {job.work_dir}")
-    run.ending = supervise_with_restarts(
+    return found
+
+
+def _supervised(run: Run, job: Job, command: Resolved, environ: dict[str, str]) -> Ending:
+    assert run.resolved is not None
+    chosen = run.resolved.settings
+    return supervise_with_restarts(
         Launch(
             command.argv,
             environ,
@@ -48,14 +78,12 @@ def step(run: Run) -> None:
             compact=chosen.compact_log,
             notice_path=os.path.join(job.run_dir, "stop.json"),
             secrets=run.secrets,
+            starting=run.hardening.as_before_for_children if run.hardening else nullcontext,
         ),
         run.signals,
         run.console,
         max_restarts=chosen.max_restarts,
     )
-    run.record.update(user=_told(run.ending))
-    for note in run.ending.notes:
-        run.console.warning(note)
 
 
 def _told(ending: Ending) -> dict[str, object]:
@@ -77,29 +105,15 @@ def _told(ending: Ending) -> dict[str, object]:
 def command_environment(run: Run, job: Job) -> dict[str, str]:
     """What the command sees: the container's environment, without strangers' and our own variables, with ours for it.
 
-    Nothing that the user or the platform has set is overwritten. What was added is said, with the reason.
+    Nothing that the user or the platform has set is overwritten. What a launcher adds comes later.
     """
     assert run.resolved is not None
-    interface = run.interface
     add, remove = for_command(run.environ, run.resolved.settings.pass_credentials, run.decrypted)
     for name, value in job.facts.environ.items():
         add.setdefault(name, value)
-    variables = direct.environment(
-        job.cluster,
-        run.environ,
-        interface=interface.name if interface and not interface.loopback else "",
-        address=interface.address if interface else "",
-    )
-    add.update({variable.name: variable.value for variable in variables})
     if job.output_dir:
         add["BOOTSTRAP_OUTPUT_DIR"] = job.output_dir
     add[INSIDE] = job.run_dir
-    for text in direct.advice(job.cluster, run.environ):
-        run.console.warning(text)
-    said = ", ".join(f"{variable.name}={variable.value}" for variable in variables if not _is_ours(variable.name))
-    if said and job.cluster.size > 1:
-        run.console.info(f"set for the command: {said}")
-    run.record.update(set_for_command={variable.name: f"{variable.value} ({variable.why})" for variable in variables})
     return child_environment(
         run.environ,
         job_dir=job.job_dir,
@@ -112,7 +126,3 @@ def command_environment(run: Run, job: Job) -> dict[str, str]:
 def _our_settings(run: Run) -> list[str]:
     """A command that is itself a bootstrap must not fetch our code and deliver our outputs once more."""
     return [variable(name) for name, _, _ in knobs() if variable(name) in run.environ]
-
-
-def _is_ours(name: str) -> bool:
-    return name.startswith(PREFIX)

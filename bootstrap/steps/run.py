@@ -8,9 +8,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..console import Console
 from ..credentials.find import Keyring
+from ..credentials.hardening import Hardening
 from ..credentials.registry import Secrets
 from ..errors import BootstrapError
 from ..job import Ending, Job
@@ -24,6 +26,10 @@ from ..settings import Resolved
 from ..shipping.logs import LogShipper
 from ..shipping.outputs import Delivery
 from ..storage.open import Stores
+
+if TYPE_CHECKING:
+    from ..network.peers import Peers
+    from ..shipping.board import StoreBoard
 
 
 @dataclass
@@ -43,14 +49,19 @@ class Run:
     job: Job | None = None
     decrypted: Mapping[str, str] = field(default_factory=dict)
     keyring: Keyring | None = None
+    hardening: Hardening | None = None
     stores: Stores | None = None
     interface: Interface | None = None
+    peers: Peers | None = None
+    board: StoreBoard | None = None
     shipper: LogShipper | None = None
+    follows: bool = False  # node 0 runs this node's processes, and its end is ours
     ending: Ending | None = None
     deliveries: list[Delivery] = field(default_factory=list)
 
     fetching_code: bool = False
     failure: BootstrapError | None = None
+    first_failure: dict[str, Any] | None = None  # of all nodes
     failed_step: str = ""
     stopped_by: int | None = None
     left_behind: bool = False  # a thread of ours hangs in a store

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import access
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import Keyring
+from ..credentials.hardening import harden
 from ..errors import BootstrapError
 from ..job import Job, Log
 from ..storage.url import parse
@@ -17,6 +18,10 @@ def step(run: Run) -> None:
     open_stores(run)
     assert run.keyring is not None
     check_keys(run.job, run.keyring, run.console)
+    if len(run.secrets):
+        run.hardening = harden()
+        for note in run.hardening.notes:
+            run.console.debug(note)
 
 
 def open_stores(run: Run) -> None:

@@ -1,0 +1,132 @@
+"""The code's own requirements installed before the command starts, as ModelArts does for its preset engines.
+
+They go into the environment that was asked for (``--venv``, ``--conda-env``). Else the image is left as it is: they go
+into a directory of the job, made as a virtual environment that sees the image's packages, so that only what is missing
+is fetched; the command finds it through PYTHONPATH, whatever interpreter of that version it calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RequirementsFailed
+from ..job import Log, StopRequest
+
+# ModelArts' documentation has the first two spellings, for the code's root; the last is everybody's.
+FILE_NAMES = ("pip-requirements.txt", "pip-requirement.txt", "requirements.txt")
+_LOOK = 0.1
+_NO_NETWORK = ("Network is unreachable", "Temporary failure in name resolution", "NewConnectionError", "ConnectTimeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """``variables`` for the command; ``seconds`` is 0 when it had all been installed before."""
+
+    file: Path
+    variables: Mapping[str, str]
+    seconds: float
+
+
+def find(directories: Sequence[Path]) -> Path | None:
+    """The first requirements file in ``directories``, in their order."""
+    for directory in directories:
+        for name in FILE_NAMES:
+            if (directory / name).is_file():
+                return directory / name
+    return None
+
+
+def install(
+    file: Path,
+    python: str,
+    environ: Mapping[str, str],
+    *,
+    prefix: Path | None,
+    scratch: Path,
+    stop: StopRequest,
+    log: Log,
+) -> Installed:
+    """Install ``file`` for the interpreter ``python`` (a name on the PATH of ``environ``, or a path): into ``prefix``,
+    the environment that the interpreter belongs to, or without one into a directory below ``scratch``.
+
+    Done once for a content: a later attempt in the same container finds its marker. Raises
+    :class:`RequirementsFailed` with pip's last words, also when a stop was asked for.
+    """
+    interpreter = shutil.which(python, path=environ.get("PATH"))
+    if interpreter is None:
+        raise RequirementsFailed("there is no Python to install for", where=python, why=f"PATH={environ.get('PATH')}")
+    digest = hashlib.sha256(f"{interpreter}\n".encode() + file.read_bytes()).hexdigest()[:12]
+    home = prefix or scratch / f"requirements-{digest}"
+    marker = home / f".bootstrap-requirements-{digest}"
+    began = time.monotonic()
+    if not marker.exists():
+        log.info(f"installing {file}", into=str(home))
+        if prefix is None:
+            make = [interpreter, "-m", "venv", "--clear", "--without-pip", "--system-site-packages", str(home)]
+            _run(make, environ, file, scratch, stop)
+        own = str(home / "bin/python")
+        pip = [own, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", file.name]
+        _run([*pip, *_index(environ)], environ, file, scratch, stop)
+        marker.touch()
+        seconds = time.monotonic() - began
+        log.info(f"installed {file.name}", seconds=round(seconds, 1))
+    else:
+        seconds = 0.0
+        log.info(f"{file.name} is installed already", into=str(home))
+    return Installed(file, {} if prefix else _found_by(home, environ), seconds)
+
+
+def _index(environ: Mapping[str, str]) -> list[str]:
+    """The platform's own package index: training nodes reach no other. What the user has set for pip comes first."""
+    url = environ.get("MA_PIP_URL", "").strip()
+    if not url or environ.get("PIP_INDEX_URL") or environ.get("PIP_CONFIG_FILE"):
+        return []
+    host = environ.get("MA_PIP_HOST", "").strip()
+    return ["--index-url", url, *(["--trusted-host", host] if host else [])]
+
+
+def _found_by(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    packages = sorted(home.glob("lib/python*/site-packages"))
+    paths = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {
+        "PYTHONPATH": os.pathsep.join([*paths, *map(str, packages)]),
+        # last, for the programs that packages bring: the command's python stays the one it was
+        "PATH": os.pathsep.join([environ.get("PATH", os.defpath), str(home / "bin")]),
+    }
+
+
+def _run(argv: Sequence[str], environ: Mapping[str, str], file: Path, scratch: Path, stop: StopRequest) -> None:
+    """One command to its end, its output kept in ``scratch``."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    output = scratch / "requirements.log"
+    # The command's own PYTHONPATH would show pip the job's modules: a requests/ there would break it.
+    clean = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PIP_TARGET", "PIP_USER")}
+    try:
+        with output.open("ab") as said:
+            running = subprocess.Popen(
+                argv, env=clean, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            )
+            while (code := running.poll()) is None:
+                if stop.wait(_LOOK):
+                    running.kill()
+                    running.wait()
+    except OSError as error:
+        raise RequirementsFailed("the requirements cannot be installed", where=argv[0], why=str(error)) from error
+    if code == 0:
+        return
+    text = output.read_text(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.upper().startswith("ERROR")] or lines
+    network = any(sign in text for sign in _NO_NETWORK)
+    raise RequirementsFailed(
+        "the requirements could not be installed" + (": the package index cannot be reached" if network else ""),
+        where=str(file),
+        why="asked to stop" if stop.is_set() else f"pip ended with {code}: {' | '.join(errors[-2:])}; see {output}",
+    )
