@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
@@ -71,7 +72,15 @@ class Console:
         getattr(self._logger, level)(event, **step, **facts)
 
     def _make_logger(self) -> Any:
-        import structlog
+        # structlog imports rich where there is one: 50 ms for tracebacks in colour that we never print.
+        rich = sys.modules.get("rich")
+        sys.modules["rich"] = None  # type: ignore[assignment]
+        try:
+            import structlog
+        finally:
+            del sys.modules["rich"]
+            if rich is not None:
+                sys.modules["rich"] = rich
 
         return structlog.wrap_logger(
             None,

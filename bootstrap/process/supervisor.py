@@ -17,7 +17,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from ..errors import BootstrapError, CannotStart, CommandNotExecutable, CommandNotFound
@@ -54,7 +55,8 @@ class Launch:
     gets when TERM or a limit asks for its end: ``timeout`` limits its time, ``stall_timeout`` the time without output
     and work, and ``stall_path`` is where it is written down what it was doing then. ``log_limit`` bounds the bytes of
     a log file, ``compact`` thins out the progress bars in it. ``notice_path`` names a file that tells the command that
-    it is being stopped, why, and how many seconds it has; its name is in the command's ``BOOTSTRAP_STOP_FILE``.
+    it is being stopped, why, and how many seconds it has; its name is in the command's ``BOOTSTRAP_STOP_FILE``. The
+    command is started inside ``starting()``: what it inherits there (limits, say) need not be what we have ourselves.
     """
 
     argv: Sequence[str]
@@ -74,6 +76,7 @@ class Launch:
     compact: bool = False
     notice_path: str | None = None
     secrets: SecretValues | None = None
+    starting: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def supervise(launch: Launch, signals: Signals, log: Log) -> Ending:
@@ -150,17 +153,18 @@ class _Life:
             self.pump = self._pump(read, read_error)
             self.signals.wait(0)  # signals that came before there was anybody to pass them to
             self.started = time.time()
-            child = subprocess.Popen(
-                list(launch.argv),
-                executable=launch.executable,
-                cwd=launch.cwd,
-                env=environ,
-                stdout=write,
-                stderr=write_error,
-                close_fds=False,  # what we were given beyond stderr is the command's; ours close themselves on exec
-                start_new_session=self.terminal is None,
-                preexec_fn=self.terminal.lend_in_child if self.terminal is not None else None,
-            )
+            with launch.starting():
+                child = subprocess.Popen(
+                    list(launch.argv),
+                    executable=launch.executable,
+                    cwd=launch.cwd,
+                    env=environ,
+                    stdout=write,
+                    stderr=write_error,
+                    close_fds=False,  # what we were given beyond stderr is the command's; ours close themselves on exec
+                    start_new_session=self.terminal is None,
+                    preexec_fn=self.terminal.lend_in_child if self.terminal is not None else None,
+                )
         except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
             raise _cannot_start(launch, error) from error
         finally:

@@ -342,3 +342,13 @@ def test_stderr_apart(container: Container) -> None:
     result = container.run("--stderr-file", str(apart), "--", "sh", "-c", "echo out; echo err >&2")
     assert apart.read_bytes() == b"err\n"
     assert sorted(result.stdout.split()) == [b"err", b"out"]
+
+
+def test_our_process_dumps_no_core_while_it_holds_keys_and_the_command_may(container: Container) -> None:
+    container.front = ["sh", "-c", 'ulimit -c 4096 && exec "$@"', "sh"]
+    command = ("--", "sh", "-c", "ulimit -c; grep 'Max core' /proc/$PPID/limits")
+    keys = {"S3_ACCESS_KEY_ID": "SOMEKEY0000000000001", "S3_SECRET_ACCESS_KEY": "some/secret/of/forty/characters/0001"}
+    result = container.run(*command, environ=keys)
+    limit, ours = result.stdout.decode().splitlines()
+    assert int(limit) > 0
+    assert ours.split()[4] == "0"
