@@ -42,6 +42,11 @@ class Console:
         self._early: list[str] = []
         self._logger: Any = None
 
+    @property
+    def terminal(self) -> TextIO | None:
+        """Where a progress bar can be drawn, if anywhere."""
+        return self._stream if self._stream.isatty() and not self.quiet else None
+
     def open_lines(self, path: Path) -> None:
         """Append JSON lines to ``path`` from here on, beginning with what was said before. Raises :class:`OSError`."""
         self._lines = path.open("a", encoding="utf-8", buffering=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TextIO
 
 from ..errors import NothingThere, PathUnusable
 from ..job import Job, Log, StopRequest
@@ -21,13 +22,15 @@ def step(run: Run) -> None:
     reports = {}
     if job.code:
         run.fetching_code = True
-        reports["code"] = report = fetch_code(job, run.resolved.settings, run.stores, stop, run.console)
+        reports["code"] = report = fetch_code(
+            job, run.resolved.settings, run.stores, run.console.terminal, stop, run.console
+        )
         if not report.files and not report.skipped:
             raise NothingThere("the code directory is empty", where=f"{job.code_source} = {shown(job.code)}")
         run.fetching_code = False
     else:
         run.console.info("no code URL: nothing to fetch")
-    reports.update(fetch_inputs(job, run.stores, stop, run.console))
+    reports.update(fetch_inputs(job, run.stores, run.console.terminal, stop, run.console))
     run.record.update(fetched={name: summary(report) for name, report in reports.items()})
 
 
@@ -53,7 +56,9 @@ def make_directories(job: Job) -> None:
             ) from error
 
 
-def fetch_code(job: Job, chosen: Settings, stores: Stores, stop: StopRequest, log: Log) -> Report:
+def fetch_code(
+    job: Job, chosen: Settings, stores: Stores, terminal: TextIO | None, stop: StopRequest, log: Log
+) -> Report:
     """The code into the job dir, below its own last directory name unless asked for otherwise."""
     return fetch(
         stores,
@@ -61,17 +66,30 @@ def fetch_code(job: Job, chosen: Settings, stores: Stores, stop: StopRequest, lo
         Path(job.job_dir),
         direct=chosen.code_direct,
         unpack=chosen.unpack,
+        nodes=job.cluster.size,
+        terminal=terminal,
         stop=stop,
         log=log,
     )
 
 
-def fetch_inputs(job: Job, stores: Stores, stop: StopRequest, log: Log) -> list[tuple[str, Report]]:
+def fetch_inputs(
+    job: Job, stores: Stores, terminal: TextIO | None, stop: StopRequest, log: Log
+) -> list[tuple[str, Report]]:
     """Each input straight into its directory, under no further name."""
     reports = []
     for item in job.inputs:
         directory = Path(job.job_dir, item.directory)
-        reports.append(
-            (item.name, fetch(stores, parse(item.url), directory, direct=True, unpack=False, stop=stop, log=log))
+        report = fetch(
+            stores,
+            parse(item.url),
+            directory,
+            direct=True,
+            unpack=False,
+            nodes=job.cluster.size,
+            terminal=terminal,
+            stop=stop,
+            log=log,
         )
+        reports.append((item.name, report))
     return reports
