@@ -25,6 +25,13 @@ class StoreBoard:
         except NothingThere:
             return None
 
+    @property
+    def has_others(self) -> bool:
+        """Whether there are notes of other nodes."""
+        prefix = self._directory.path
+        own = {self._key(name) for name in self._written}
+        return any(entry.key not in own for entry in self._store.entries(prefix))
+
     def clear(self) -> None:
         """Take this node's own notes away."""
         for name in self._written:

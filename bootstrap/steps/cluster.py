@@ -122,6 +122,8 @@ def _by_store(run: Run, own: object) -> Cluster:
         stop=run.signals.stop,
         log=run.console,
     )
+    if cluster.node_rank > 0:
+        run.board.clear()  # its card has been read; that it is gone tells node 0 that this node has read the table
     return peers.placed(cluster, cards)
 
 
@@ -191,7 +193,8 @@ def leave(run: Run) -> None:
         run.peers.close()
     if run.board is not None:
         try:
-            run.board.clear()
+            if not run.board.has_others:  # else somebody still has to read what this node wrote
+                run.board.clear()
         except BootstrapError as error:
             run.console.debug(f"the notes of the meeting stay: {error}")
 

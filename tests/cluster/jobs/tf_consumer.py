@@ -1,4 +1,4 @@
-"""Reads TF_CONFIG as tf.distribute does, listens at its own place and greets every other worker there."""
+"""Reads TF_CONFIG as tf.distribute does (the chief first), listens at its own place and greets all others at theirs."""
 
 import json
 import os
@@ -7,7 +7,9 @@ import sys
 import time
 
 config = json.loads(os.environ["TF_CONFIG"])
-workers, me = config["cluster"]["worker"], config["task"]["index"]
+chiefs = config["cluster"].get("chief", [])
+workers = chiefs + config["cluster"]["worker"]
+me = config["task"]["index"] + (len(chiefs) if config["task"]["type"] == "worker" else 0)
 host, port = workers[me].rsplit(":", 1)
 with socket.create_server((host, int(port))) as server:
     for place, other in enumerate(workers):

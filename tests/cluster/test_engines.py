@@ -1,0 +1,150 @@
+"""Real engines through the real command: two machines with eth0 and ib0, in each platform's own environment.
+
+The results must be right and the training's traffic must be on ib0, though the platforms name the hosts on eth0.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.nodes import Node, run, story, two_nodes
+from tests.cluster.platforms import PLATFORMS
+from tests.lab.engines import program, python_with
+
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+
+JOBS = Path(__file__).parent / "jobs"
+every_platform = pytest.mark.parametrize("platform", PLATFORMS)
+
+
+def results(tmp_path: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(tmp_path.glob("rank-*"))}
+
+
+def assert_on_infiniband(nodes: list[Node], at_least: int = 3_000_000) -> None:
+    for node in nodes:
+        assert node.host.sent("ib0") > at_least, "the training's traffic must be on ib0"
+        assert node.host.sent("eth0") < 200_000, "nothing but the bootstraps' own words belongs on eth0"
+
+
+@every_platform
+def test_torchrun_sums_over_all_ranks_on_infiniband(platform: str, tmp_path: Path) -> None:
+    python = python_with("torch")
+    with two_nodes(platform, tmp_path, python, NPROC_PER_NODE="2") as nodes:
+        command = ("python", str(JOBS / "torch_sum.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "torchrun", "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {f"rank-{rank}": "4 10" for rank in range(4)}
+        assert_on_infiniband(nodes)
+
+
+def test_torchrun_meets_by_c10d_too_when_asked_to(tmp_path: Path) -> None:
+    python = python_with("torch")
+    with two_nodes("volcano", tmp_path, python, NPROC_PER_NODE="2", PET_RDZV_BACKEND="c10d") as nodes:
+        command = ("python", str(JOBS / "torch_sum.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "torchrun", "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {f"rank-{rank}": "4 10" for rank in range(4)}
+
+
+def test_auto_finds_torchrun_by_the_import(tmp_path: Path) -> None:
+    python = python_with("torch")
+    with two_nodes("modelarts", tmp_path, python, NPROC_PER_NODE="1") as nodes:
+        command = ("python", str(JOBS / "torch_sum.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "auto", "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {"rank-0": "2 3", "rank-1": "2 3"}
+        assert nodes[1].record["launcher"]["name"] == "torchrun"
+
+
+@pytest.mark.parametrize("how", ["exits", "raises", "is recorded"])
+def test_the_first_failing_rank_is_named_on_both_nodes(how: str, tmp_path: Path) -> None:
+    python = python_with("torch")
+    with two_nodes("dls", tmp_path, python, NPROC_PER_NODE="2") as nodes:
+        command = ("python", str(JOBS / "torch_fails.py"), how)
+        codes = run(nodes, "--launcher", "torchrun", "--", *command)
+        assert codes[1] == 1 and codes[0] in (1, 143), "torchrun's own code is 1 whatever the rank's was"
+        for node in nodes:
+            first = node.record["first_failure"]
+            assert (first["node"], first["rank"]) == (1, 3), story(nodes)
+            assert first["rank_exit_code"] == (7 if how == "exits" else 1)
+            assert "The first to fail was rank 3 on node 1" in node.said
+            if how != "exits":
+                assert first["traceback"].endswith("ValueError: rank 3 says no")
+
+
+@every_platform
+def test_a_plain_env_script_runs_with_one_process_a_node(platform: str, tmp_path: Path) -> None:
+    python = python_with("torch")
+    with two_nodes(platform, tmp_path, python, NPROC_PER_NODE="1") as nodes:
+        command = ("python", str(JOBS / "torch_sum.py"), str(tmp_path))
+        assert run(nodes, "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {"rank-0": "2 3", "rank-1": "2 3"}
+        assert_on_infiniband(nodes)
+        assert "met" not in nodes[0].record, "a plain job needs no meeting"
+
+
+@every_platform
+def test_paddle_sums_over_all_ranks_on_infiniband(platform: str, tmp_path: Path) -> None:
+    python = python_with("paddle")
+    stray = {"PADDLE_TRAINER_ID": "0", "PADDLE_DISTRI_BACKEND": "gloo"}
+    with two_nodes(platform, tmp_path, python, NPROC_PER_NODE="1", **stray) as nodes:
+        command = ("python", str(JOBS / "paddle_sum.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "paddle", "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {"rank-0": "2 3", "rank-1": "2 3"}
+        assert_on_infiniband(nodes)
+
+
+def test_the_shell_loop_over_batch_custom_hosts_runs_as_it_is(tmp_path: Path) -> None:
+    python = python_with("paddle")
+    with two_nodes("dls", tmp_path, python, NPROC_PER_NODE="1", PADDLE_DISTRI_BACKEND="gloo") as nodes:
+        command = ("bash", str(JOBS / "paddle_loop.sh"), str(JOBS / "paddle_fleet.py"), str(tmp_path))
+        assert run(nodes, "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {"rank-0": "2 3", "rank-1": "2 3"}
+
+
+@every_platform
+def test_mpirun_starts_processes_on_both_nodes_and_both_end_with_its_code(platform: str, tmp_path: Path) -> None:
+    program("mpirun", "openmpi-bin")
+    agent = tmp_path / "agent"  # stands in for ssh: enters the machine of that name
+    with two_nodes(platform, tmp_path, NPROC_PER_NODE="2", OMPI_MCA_plm_rsh_agent=str(agent)) as nodes:
+        cases = "".join(f'{node.host.name}) exec {shlex.join(node.host.argv("sh", "-c"))} "$*";;\n' for node in nodes)
+        agent.write_text(f"#!/bin/sh\nhost=$1; shift\ncase $host in\n{cases}esac\necho no host $host >&2; exit 1\n")
+        agent.chmod(0o755)
+        command = (sys.executable, str(JOBS / "mpi_rank.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "mpi", "--", *command) == [5, 5], story(nodes)
+        told = results(tmp_path)
+        assert len(told) == 4
+        assert {value.split()[1] for value in told.values()} == {node.host.name for node in nodes}
+        assert all(value.startswith("4 ") and value.endswith(" ib0") for value in told.values())
+        assert nodes[1].record["first_failure"]["node"] == 0, "the node that only waits did not fail"
+
+
+@every_platform
+def test_a_tf_config_consumer_finds_its_peers(platform: str, tmp_path: Path) -> None:
+    with two_nodes(platform, tmp_path) as nodes:
+        command = (sys.executable, str(JOBS / "tf_consumer.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "tensorflow", "--", *command) == [0, 0], story(nodes)
+        assert results(tmp_path) == {"rank-0": "2 1", "rank-1": "2 1"}
+
+
+@pytest.fixture
+def ray_alone() -> Iterator[None]:
+    """`ray stop` ends every Ray of the machine: hosts of the lab have networks of their own, but no processes."""
+    with (Path(tempfile.gettempdir()) / "lab-ray.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@every_platform
+@pytest.mark.usefixtures("ray_alone")
+def test_ray_has_a_head_and_a_worker_that_leaves_with_it(platform: str, tmp_path: Path) -> None:
+    python = python_with("ray")
+    with two_nodes(platform, tmp_path, python) as nodes:
+        command = ("python", str(JOBS / "ray_nodes.py"), str(tmp_path))
+        assert run(nodes, "--launcher", "ray", "--", *command) == [0, 0], story(nodes)
+        assert (tmp_path / "nodes").read_text() == "10.88.0.1 10.88.0.2"
