@@ -10,7 +10,6 @@ from bootstrap.errors import UsageError
 from bootstrap.job import Sourced
 from bootstrap.settings import flag, knobs, option, resolve, variable
 
-
 README = Path(__file__).parent.parent / "README.md"
 
 
