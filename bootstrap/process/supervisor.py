@@ -102,6 +102,7 @@ class _Life:
         self.asked_by = AskedBy.NOBODY
         self.asks = 0
         self.suspended = False
+        self.told_twice = False
         self.kill_at = math.inf  # when KILL is due
         self.term_at = math.inf  # when TERM is due to what outlives the command
         self.timeout_at = math.inf
@@ -153,7 +154,8 @@ class _Life:
             self.pump = self._pump(read, read_error)
             self.signals.wait(0)  # signals that came before there was anybody to pass them to
             self.started = time.time()
-            with launch.starting():
+            limit = self.memory.limit() if self.memory else None
+            with sacrifice.of_children(limit), launch.starting():
                 child = subprocess.Popen(
                     list(launch.argv),
                     executable=launch.executable,
@@ -173,7 +175,7 @@ class _Life:
                 os.close(write_error)
         self.pid = child.pid
         child.returncode = 0  # we reap it ourselves: Popen must neither wait nor warn
-        sacrifice.prefer(self.pid, self.memory.limit() if self.memory else None)
+        sacrifice.prefer(self.pid, limit)
         self.timeout_at = time.monotonic() + launch.timeout if launch.timeout else math.inf
         if launch.stall_timeout:
             self.watch = Watch(launch.stall_timeout, self.pid)
@@ -221,6 +223,10 @@ class _Life:
 
     def _stop(self, by: AskedBy, number: int | None, why: str) -> None:
         """Ask the command to end, and plan what happens if it does not."""
+        if self.asked_by is AskedBy.PEER and by is AskedBy.PLATFORM and not self.told_twice:
+            # The platform has heard of the same failure: the command has been asked already, and keeps its grace.
+            self.told_twice = True
+            return
         now = time.monotonic()
         self.asks += 1
         self.watch = None

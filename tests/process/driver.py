@@ -38,13 +38,13 @@ class Secrets:
 
 
 def main(options: dict[str, Any]) -> int:
-    assert ctypes
     report = options.pop("report")
     uid = options.pop("uid", None)
     if uid is not None:  # after the imports: this user may not be allowed to read them
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
+        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # dumpable, as a process is that was started by this user
     budget = Budget(options.pop("grace", 20.0), options.pop("reserve", 0.0))
     secrets = Secrets(*options.pop("secrets")) if "secrets" in options else None
     dawdle = options.pop("dawdle", 0.0)
