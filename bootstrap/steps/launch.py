@@ -50,7 +50,8 @@ def _found(run: Run, job: Job, command: tuple[str, ...], environ: dict[str, str]
     assert run.resolved is not None
     if program:
         resolve(program, cwd=job.work_dir, environ=environ, job_dir=job.job_dir)
-    buffered = run.resolved.settings.line_buffered
+    chosen = run.resolved.settings
+    buffered = chosen.line_buffered and not chosen.pty  # on a terminal every program writes line by line by itself
     found = resolve(command, cwd=job.work_dir, environ=environ, job_dir=job.job_dir, line_buffered=buffered)
     for warning in found.warnings:
         run.console.warning(warning)

@@ -205,6 +205,8 @@ def test_programs_that_are_not_python_are_line_buffered(container: Container) ->
 def test_a_terminal_of_its_own_on_request(container: Container) -> None:
     result = container.run("--pty", "--", "python3", "-c", "import sys; print(sys.stdout.isatty())")
     assert (result.code, result.stdout.strip()) == (0, b"True")
+    result = container.run("--pty", "--", "sh", "-c", "test -t 1 && echo ${LD_PRELOAD-alone}")
+    assert (result.code, result.stdout.strip()) == (0, b"alone"), "stdbuf has no work on a terminal"
 
 
 def test_the_environment_has_what_is_promised_and_nothing_of_ours(container: Container, tmp_path: Path) -> None:
