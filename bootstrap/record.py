@@ -100,7 +100,10 @@ class Record:
 
     def text(self) -> str:
         """The document as it stands, secrets masked."""
-        return self.mask(json.dumps(self._document, indent=1, ensure_ascii=False, default=str)) + "\n"
+        # First each text by itself: a traceback that quotes a secret in Python's way is no secret's form any more
+        # once JSON has escaped it again.
+        masked = _each_text(self._document, self.mask)
+        return self.mask(json.dumps(masked, indent=1, ensure_ascii=False, default=str)) + "\n"
 
     def _save(self) -> None:
         if self.path is not None:
@@ -134,3 +137,12 @@ class Record:
         except OSError:
             pass
         return 0 if other else attempt
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """``value`` with ``change`` applied to every text in it, keys apart."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each_text(one, change) for key, one in value.items()}
+    return [_each_text(one, change) for one in value] if isinstance(value, (list, tuple)) else value

@@ -116,10 +116,20 @@ class Knob:
     parse: Callable[[str], Any]
     metavar: str
     many: bool = False
+    secret: bool = False
+    """Its value is never shown anywhere, only where it came from."""
 
 
-def _knob(group: str, default: Any, parse: Callable[[str], Any], metavar: str, help: str, many: bool = False) -> Any:
-    return field(default=default, metadata={"knob": Knob(group, help, parse, metavar, many)})
+def _knob(
+    group: str,
+    default: Any,
+    parse: Callable[[str], Any],
+    metavar: str,
+    help: str,
+    many: bool = False,
+    secret: bool = False,
+) -> Any:
+    return field(default=default, metadata={"knob": Knob(group, help, parse, metavar, many, secret)})
 
 
 _JOB, _FETCH, _NODES, _RUN = "The job", "What is fetched", "Several nodes", "How the command runs"
@@ -192,7 +202,12 @@ class Settings:
     meet_port: int = _knob(_NODES, 29499, _port, "PORT", "where node 0 is found until all nodes have met")
     peer_timeout: float = _knob(_NODES, 1800.0, _seconds, "SECONDS", "to wait for the other nodes, and at the barrier")
     peer_secret: str = _knob(
-        _NODES, "", _text, "TEXT", "what the nodes know each other by, the same on all (default: the job's id)"
+        _NODES,
+        "",
+        _text,
+        "TEXT",
+        "what the nodes know each other by, the same on all (default: the job's id)",
+        secret=True,
     )
 
     conda_env: str = _knob(

@@ -66,9 +66,9 @@ def describe(environ: Mapping[str, str]) -> str:
         problems.append(error)
     resolved = settings.resolve({}, environ, facts.defaults, problems=problems)
     current = {
-        name: f"{shown(_shown(getattr(resolved.settings, name)))} from {source}"
-        for name, source in resolved.sources.items()
-        if source != "default"
+        name: f"{'***' if knob.secret else shown(_shown(getattr(resolved.settings, name)))} from {source}"
+        for name, knob, _ in settings.knobs()
+        if (source := resolved.sources[name]) != "default"
     }
     platform = f"Platform: {facts.platform}, because {facts.reason}."
     if problems:

@@ -1,8 +1,9 @@
 """Streaming redaction: registered values never pass, whatever the chunks they come in. Mechanism only.
 
-What is masked: each value as it is, URL-quoted, JSON-escaped, and in base64 at each of its three alignments. The result
-is that of one replacement, leftmost and longest first, over all bytes at once. To get there, the end of what has come
-is held back while it is the beginning of a needle: less than one needle's length, and nothing when no secret is near.
+What is masked: each value as it is, URL-quoted, JSON-escaped, as Python's ``repr``, and in base64 at each of its three
+alignments. The result is that of one replacement, leftmost and longest first, over all bytes at once. To get there,
+the end of what has come is held back while it is the beginning of a needle: less than one needle's length, and nothing
+when no secret is near.
 
 Held bytes are delivered after a short idle time if they are too few to tell anything (fewer than ``SHORTEST``: a prompt
 that ends like a secret begins); should the rest of the secret follow, that is masked. A longer beginning of a secret
@@ -143,7 +144,7 @@ class _Needles:
 
 
 def forms(value: str) -> Iterable[bytes]:
-    """Every spelling under which ``value`` is found: raw, URL-quoted, JSON-escaped, inside base64."""
+    """Every spelling under which ``value`` is found: raw, URL-quoted, JSON-escaped, as Python's repr, inside base64."""
     raw = value.encode("utf-8", "surrogateescape")
     found = {raw}
     for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
@@ -152,6 +153,9 @@ def forms(value: str) -> Iterable[bytes]:
         found.add(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted).encode())
     for ascii_only in (True, False):
         found.add(json.dumps(value, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "surrogateescape"))
+    # a dictionary of them printed by Python, `print(os.environ)` above all
+    found.add(repr(value)[1:-1].encode("utf-8", "surrogateescape"))
+    found.add(repr(raw)[2:-1].encode())
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + raw).rstrip(b"=")
         # the first characters mix with unknown bytes before the value, the last one with those after it

@@ -128,9 +128,9 @@ def _open_records(run: Run, job: Job) -> None:
         inputs={item.name: shown(item.url) for item in job.inputs},
         outputs=[{"directory": item.directory, "url": shown(item.url)} for item in job.outputs],
         settings={
-            name: {"value": _plain(getattr(run.resolved.settings, name)), "source": source}
-            for name, source in run.resolved.sources.items()
-            if source != "default"
+            name: {"value": "***" if knob.secret else _plain(getattr(run.resolved.settings, name)), "source": source}
+            for name, knob, _ in settings.knobs()
+            if (source := run.resolved.sources[name]) != "default"
         }
         if run.resolved
         else {},
@@ -186,12 +186,15 @@ def check(job: Job) -> None:
 def _register_secrets(run: Run) -> None:
     """What is given from outside is masked before the first word is said: an option that is refused quotes it."""
     words = list(run.command)
-    if secret := run.options.get("peer_secret"):
-        run.secrets.add(settings.option("peer_secret"), str(secret))
+    warnings = register_environment(run.environ, run.secrets)
+    for name, knob, _ in settings.knobs():
+        if knob.secret and name in run.options:
+            warnings.append(run.secrets.add(settings.option(name), str(run.options[name])))
     for value in run.options.values():
         words += [value] if isinstance(value, str) else [] if isinstance(value, bool) else value
-    for warning in (*register_environment(run.environ, run.secrets), *register_words(words, run.secrets)):
-        run.console.warning(warning)
+    for warning in (*warnings, *register_words(words, run.secrets)):
+        if warning:
+            run.console.warning(warning)
 
 
 def _urls(job: Job) -> list[tuple[str, str]]:

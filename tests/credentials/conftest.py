@@ -12,6 +12,7 @@ import pytest
 
 from bootstrap.credentials.find import Keyring, find
 from bootstrap.credentials.registry import Secrets
+from tests.credentials.scene import scene as scene
 
 
 @dataclass

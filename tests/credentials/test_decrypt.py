@@ -11,23 +11,10 @@ from bootstrap.credentials.decrypt import decrypt_environment
 from bootstrap.credentials.registry import Secrets
 from bootstrap.errors import SecretUnreadable
 from tests.credentials.conftest import Notebook
+from tests.credentials.tools import CLIENT, DECRYPTOR
 
 Tool = Callable[[str, str], str]
 
-# The closed tools' interface, with rot13 for the cipher and a key file that must say "right".
-DECRYPTOR = """
-    import codecs, sys
-    key, cipher = sys.argv[1:]
-    if open(key).read() != "right":
-        sys.exit("wrong key for " + codecs.decode(cipher, "rot13"))
-    print(codecs.decode(cipher, "rot13"))
-"""
-CLIENT = """
-    import codecs, os, sys
-    assert os.environ["DLS_KEY_ENDPOINT"] and os.environ["DLS_KEY_JOB_ID"] and len(sys.argv) == 1
-    for line in sys.stdin:
-        print(codecs.decode(line.rstrip("\\n"), "rot13"))
-"""
 SERVICE = {"DLS_KEY_ENDPOINT": "https://keys.test", "DLS_KEY_JOB_ID": "job1"}
 CIPHERS = {"DLS_AES__S3_SECRET_ACCESS_KEY": "frperg-bar", "DLS_AES__DB_PASSWORD": "frperg-gjb"}
 PLAINS = {"S3_SECRET_ACCESS_KEY": "secret-one", "DB_PASSWORD": "secret-two"}
