@@ -251,9 +251,9 @@ def one_at_a_time(target: str) -> Iterator[tuple[str, list[int]]]:
                 request += piece
             head = request[: request.index(b"\r\n\r\n")]
             server.sendall(head + b"\r\nConnection: close\r\n\r\n")
+            answered.append(1)  # now, since the client may hang up as soon as it has what it came for
             while piece := server.recv(65536):
                 client.sendall(piece)
-            answered.append(1)
 
     def serve() -> None:
         while True:
