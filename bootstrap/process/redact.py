@@ -23,7 +23,7 @@ from ..job import SecretValues
 MASK = b"***"
 SHORTEST = 6  # bytes; shorter values would mask innocent text everywhere
 RUN = 12  # bytes; shorter runs of a secret's letters are in every line
-RUNS = 300  # so many runs in one piece are looked at one by one
+RUNS = 1000  # so many runs in one piece are cut out to be looked at
 LONG_RUN = 2000  # bytes, beyond which that is the slower way
 
 
@@ -114,21 +114,23 @@ class _Needles:
         self._table = bytes(byte in self._alphabet for byte in range(256))
 
     def occur(self, data: bytes) -> bool:
-        """Whether any needle is in ``data``: a look at each long run, or for each needle where such runs are many."""
-        at, looks = 0, RUNS if self._runs_tell else 0
-        runs = data.translate(self._table) if looks else b""
-        while looks:
-            at = runs.find(self._run, at)
-            if at < 0:
-                return False
+        """Whether any needle is in ``data``."""
+        suspicious = self._long_runs(data) if self._runs_tell else data
+        return bool(suspicious) and any(needle in suspicious for needle in self._all)
+
+    def _long_runs(self, data: bytes) -> bytes:
+        """The runs that are long enough for a needle, blanks in between; all of ``data`` where they are too many."""
+        runs = data.translate(self._table)
+        found: list[bytes] = []
+        at = runs.find(self._run)
+        while at >= 0:
             end = runs.find(b"\0", at)
             end = len(data) if end < 0 else end
-            if end - at > LONG_RUN:
-                break
-            if self.pattern.search(data, at, end):
-                return True
-            at, looks = end, looks - 1
-        return any(data.find(needle, at) >= 0 for needle in self._all)
+            if len(found) == RUNS or end - at > LONG_RUN:
+                return data
+            found.append(data[at:end])
+            at = runs.find(self._run, end)
+        return b" ".join(found)
 
     def hold(self, data: bytes, start: int) -> int:
         """Where the end of ``data`` begins that may be the beginning of a needle; its length if nowhere."""
