@@ -11,10 +11,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ..errors import RequirementsFailed
 from ..job import Log, StopRequest
@@ -22,7 +24,11 @@ from ..job import Log, StopRequest
 # ModelArts' documentation has the first two spellings, for the code's root; the last is everybody's.
 FILE_NAMES = ("pip-requirements.txt", "pip-requirement.txt", "requirements.txt")
 _LOOK = 0.1
-_NO_NETWORK = ("Network is unreachable", "Temporary failure in name resolution", "NewConnectionError", "ConnectTimeout")
+_LAST_WORDS = 2.0  # seconds
+_NO_NETWORK = (
+    "Network is unreachable", "Temporary failure in name resolution", "NewConnectionError", "ConnectTimeout",
+    "Connection refused", "Failed to establish a new connection",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,13 @@ def install(
     scratch: Path,
     stop: StopRequest,
     log: Log,
+    mask: Callable[[str], str] = str,
 ) -> Installed:
     """Install ``file`` for the interpreter ``python`` (a name on the PATH of ``environ``, or a path): into ``prefix``,
     the environment that the interpreter belongs to, or without one into a directory below ``scratch``.
 
-    Done once for a content: a later attempt in the same container finds its marker. Raises
+    What pip and the packages' builds say is kept in ``scratch``, each line through ``mask``, which hides secrets: a
+    setup.py may print anything. Done once for a content: a later attempt in the same container finds its marker. Raises
     :class:`RequirementsFailed` with pip's last words, also when a stop was asked for.
     """
     interpreter = shutil.which(python, path=environ.get("PATH"))
@@ -69,11 +77,12 @@ def install(
     if not marker.exists():
         log.info(f"installing {file}", into=str(home))
         if prefix is None:
-            make = [interpreter, "-m", "venv", "--clear", "--without-pip", "--system-site-packages", str(home)]
-            _run(make, environ, file, scratch, stop)
+            pip = [] if _lacks_pip(interpreter) else ["--without-pip"]  # a second pip would take seconds
+            make = [interpreter, "-m", "venv", "--clear", "--system-site-packages", *pip, str(home)]
+            _run(make, environ, file, scratch, stop, mask)
         own = str(home / "bin/python")
         pip = [own, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", file.name]
-        _run([*pip, *_index(environ)], environ, file, scratch, stop)
+        _run(pip, {**environ, **_index(environ)}, file, scratch, stop, mask)
         marker.touch()
         seconds = time.monotonic() - began
         log.info(f"installed {file.name}", seconds=round(seconds, 1))
@@ -83,13 +92,21 @@ def install(
     return Installed(file, {} if prefix else _found_by(home, environ), seconds)
 
 
-def _index(environ: Mapping[str, str]) -> list[str]:
-    """The platform's own package index: training nodes reach no other. What the user has set for pip comes first."""
+def _lacks_pip(interpreter: str) -> bool:
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('pip') is None)"
+    return subprocess.run([interpreter, "-c", look], check=False, stdin=subprocess.DEVNULL).returncode != 0
+
+
+def _index(environ: Mapping[str, str]) -> dict[str, str]:
+    """The platform's own package index: training nodes reach no other. What the user has set for pip comes first.
+
+    As variables: an argument list is open to every process of the node, and the URL may hold a password.
+    """
     url = environ.get("MA_PIP_URL", "").strip()
     if not url or environ.get("PIP_INDEX_URL") or environ.get("PIP_CONFIG_FILE"):
-        return []
+        return {}
     host = environ.get("MA_PIP_HOST", "").strip()
-    return ["--index-url", url, *(["--trusted-host", host] if host else [])]
+    return {"PIP_INDEX_URL": url, **({"PIP_TRUSTED_HOST": host} if host else {})}
 
 
 def _found_by(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -102,21 +119,37 @@ def _found_by(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _run(argv: Sequence[str], environ: Mapping[str, str], file: Path, scratch: Path, stop: StopRequest) -> None:
+def _keep(said: IO[bytes], output: Path, mask: Callable[[str], str]) -> None:
+    """Append all that is ``said`` to ``output``, line by line through ``mask``."""
+    with said, output.open("a", encoding="utf-8", errors="surrogateescape", buffering=1) as kept:
+        for line in said:
+            kept.write(mask(line.decode("utf-8", "surrogateescape")))
+
+
+def _run(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    file: Path,
+    scratch: Path,
+    stop: StopRequest,
+    mask: Callable[[str], str],
+) -> None:
     """One command to its end, its output kept in ``scratch``."""
     scratch.mkdir(parents=True, exist_ok=True)
     output = scratch / "requirements.log"
     # The command's own PYTHONPATH would show pip the job's modules: a requests/ there would break it.
     clean = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PIP_TARGET", "PIP_USER")}
     try:
-        with output.open("ab") as said:
-            running = subprocess.Popen(
-                argv, env=clean, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
-            )
-            while (code := running.poll()) is None:
-                if stop.wait(_LOOK):
-                    running.kill()
-                    running.wait()
+        running = subprocess.Popen(
+            argv, env=clean, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        keeper = threading.Thread(target=_keep, args=(running.stdout, output, mask), daemon=True)
+        keeper.start()
+        while (code := running.poll()) is None:
+            if stop.wait(_LOOK):
+                running.kill()
+                running.wait()
+        keeper.join(_LAST_WORDS)  # what pip has left behind may hold the pipe open
     except OSError as error:
         raise RequirementsFailed("the requirements cannot be installed", where=argv[0], why=str(error)) from error
     if code == 0:

@@ -48,6 +48,7 @@ def _with_requirements(run: Run, job: Job, environ: dict[str, str], prefix: Path
         scratch=Path(job.run_dir),
         stop=run.signals.stop,
         log=run.console,
+        mask=run.record.mask,
     )
     run.record.update(requirements={"file": str(file), "seconds": round(installed.seconds, 3)})
     return {**environ, **installed.variables}
