@@ -33,7 +33,7 @@ static char *hidden(const char *variable)
 
 int main(int argc, char **argv)
 {
-    static char *const ours[] = {PREFIX "/bin/python3", "-I", "-X", "utf8", PREFIX "/lib/entry.py"};
+    static char *const ours[] = {PREFIX "/bin/python3", "-I", "-S", "-X", "utf8", PREFIX "/lib/entry.py"};
     enum { OURS = sizeof ours / sizeof *ours };
     size_t variables = 0;
     while (environ[variables])

@@ -5,6 +5,7 @@
 # not reach what an extension module needs) names our libraries. No architecture is written here: the compiler knows.
 set -eu
 source=$1 prefix=$2
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 library() { gcc -print-file-name="$1" | xargs readlink -f; }
 
@@ -24,8 +25,7 @@ cd "$source"
 ./configure --quiet --prefix="$prefix" --without-ensurepip --disable-test-modules --without-doc-strings \
     --without-readline --enable-optimizations OPT="-DNDEBUG -O2" \
     LDFLAGS="-Wl,--dynamic-linker=$prefix/lib/${loader##*/} -Wl,--disable-new-dtags -Wl,-rpath,$prefix/lib"
-# What a job waits for is imports: the compiler learns from a few of them what to make fast, not from the test suite.
-make --silent -j "$(nproc)" PROFILE_TASK="-m compileall -q -f Lib/asyncio Lib/email Lib/http Lib/json Lib/logging Lib/xml"
+make --silent -j "$(nproc)" PROFILE_TASK="$here/profile.py"
 make --silent install >/dev/null
 
 # What Python's own modules need: OpenSSL, libffi, zlib, ...

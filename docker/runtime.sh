@@ -43,7 +43,7 @@ rm -f "$packages"/psutil/_ps[abosw]*.py # other systems than Linux
 rm -rf "$prefix/include" "$prefix/share" "$prefix/lib/pkgconfig" "$prefix"/lib/libpython*.a
 find "$prefix" -name __pycache__ -prune -exec rm -rf {} +
 find "$packages" \( -name tests -o -name testing \) -prune -exec rm -rf {} +
-find "$packages" \( -name '*.pyi' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' \) -delete
+find "$packages" \( -name RECORD -o -name '*.pyi' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' \) -delete
 find "$prefix/bin" -type f ! -name 'python3.[0-9]*' -delete
 find "$prefix/bin" -name '*config*' -delete
 find "$prefix/bin" -type l ! -name python3 -delete

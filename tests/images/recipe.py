@@ -16,7 +16,8 @@ from tests.lab.stores import LabUnavailable
 
 PROJECT = Path(__file__).parents[2]
 DOCKERFILE = PROJECT / "Dockerfile.base"
-IN_CONTEXT = ("Dockerfile.base", "pyproject.toml", "README.md", "docker", "scripts", "bootstrap")
+IN_CONTEXT = (".dockerignore", "Dockerfile.base", "pyproject.toml", "README.md", "docker", "scripts", "bootstrap")
+PLATFORM_TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 IGNORED = shutil.ignore_patterns("__pycache__", "wheels", "test", "tests", "*.a")
 
 
@@ -45,30 +46,29 @@ def make_context(engine: Engine, directory: Path) -> Path:
     return directory
 
 
-def wheels(engine: Engine) -> Path:
-    """What the package needs at run time and to be built, for the Python of Dockerfile.base. Kept between runs."""
+def what_is_needed() -> tuple[str, list[str]]:
+    """The Python version of Dockerfile.base, and what the package needs at run time and to be built."""
     version = re.search(r"^ARG SOURCE_PACKAGE=python([0-9.]+)$", DOCKERFILE.read_text(), re.MULTILINE)
     assert version is not None
     project = (PROJECT / "pyproject.toml").read_text()
-    requirements = re.findall(
-        r'"((?:setuptools|boto3|psutil|netifaces-plus|structlog|cryptography)[<>=~][^"]*)"', project
-    )
-    key = hashlib.sha256(" ".join([version[1], *sorted(set(requirements))]).encode()).hexdigest()[:12]
+    names = "setuptools|boto3|psutil|netifaces-plus|structlog|cryptography"
+    return version[1], sorted(set(re.findall(rf'"((?:{names})[<>=~][^"]*)"', project)))
+
+
+def wheels(engine: Engine) -> Path:
+    """The wheels of all that, for this machine and no other. Kept between runs."""
+    version, requirements = what_is_needed()
+    key = hashlib.sha256(" ".join([version, *requirements]).encode()).hexdigest()[:12]
     kept = engine.directory / f"wheels-{key}"
     with (engine.directory / "wheels.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
             fresh = kept.with_suffix(".part")
             shutil.rmtree(fresh, ignore_errors=True)
-            tags = [
-                f"--platform={tag}_{platform.machine()}"
-                for tag in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
-            ]
+            tags = [f"--platform={tag}_{platform.machine()}" for tag in PLATFORM_TAGS]
             words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-            words += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version[1]}", *tags]
-            done = subprocess.run(
-                [*words, f"--dest={fresh}", *sorted(set(requirements))], text=True, capture_output=True
-            )
+            words += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}", *tags]
+            done = subprocess.run([*words, f"--dest={fresh}", *requirements], text=True, capture_output=True)
             if done.returncode:
                 raise LabUnavailable(f"lab: no wheels for the runtime image: {' '.join(done.stderr.split()[-40:])}")
             fresh.rename(kept)

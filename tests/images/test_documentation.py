@@ -5,14 +5,17 @@ The real bases are on registries that a test may not need; what the Dockerfiles 
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
+from tests.images import recipe
 from tests.images.conftest import Workshop
 from tests.images.recipe import DOCKERFILE, PROJECT
 from tests.lab.containers import Engine
@@ -82,7 +85,7 @@ def test_hadolint_has_nothing_to_say(text: str) -> None:
 
 def test_no_architecture_is_written_down() -> None:
     files = [DOCKERFILE, *(PROJECT / "docker").glob("*.*")]
-    assert len(files) == 5
+    assert len(files) == 6
     for path in files:
         assert not re.search(r"x86|amd64|aarch64|arm64|linux-gnu", path.read_text()), path
 
@@ -90,3 +93,19 @@ def test_no_architecture_is_written_down() -> None:
 def test_all_kinds_of_image_that_people_have_are_documented() -> None:
     assert len(EXAMPLES) == 4
     assert all("/opt/bootstrap /opt/bootstrap" in text for text in EXAMPLES.values())
+
+
+def test_every_dependency_has_a_wheel_for_ascend_machines(containers: Engine, tmp_path: Path) -> None:
+    """No aarch64 machine is at hand: what can be seen from here is that pip would have to compile nothing there."""
+    version, requirements = recipe.what_is_needed()
+    words = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-input", "--ignore-installed"]
+    words += [f"--target={tmp_path}", "--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]
+
+    def resolve(machine: str) -> subprocess.CompletedProcess[str]:
+        tags = [f"--platform={tag}_{machine}" for tag in recipe.PLATFORM_TAGS]
+        return subprocess.run([*words, *tags, *requirements], text=True, capture_output=True)
+
+    if resolve(platform.machine()).returncode:
+        pytest.skip("lab: no package index can be reached")
+    told = resolve("aarch64")
+    assert told.returncode == 0, told.stderr
