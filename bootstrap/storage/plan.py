@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -116,6 +115,8 @@ def nothing_there(store: Store, source: Location) -> NothingThere:
         above = above.rstrip("/")
     top = f"{above}/" if above else ""
     label = f"bucket {source.bucket} has no objects under" if source.is_remote else "there is nothing under"
+    import difflib  # wanted for this one sentence only
+
     near = difflib.get_close_matches(wanted, [name.rstrip("/") for name in names], n=1, cutoff=0.5)
     if not source.path:
         why = "the bucket is empty"

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import urllib.parse
@@ -175,6 +174,8 @@ def _unknown(scheme: str, rest: str, text: str) -> UrlSchemeUnknown:
     elif scheme in ("s3a", "s3n", "oss", "cos", "gs", "tos"):
         remedy = f"write {shown('s3://' + rest)} and put the store's address into S3_ENDPOINT"
     else:
+        import difflib  # wanted for this one sentence only
+
         near = difflib.get_close_matches(scheme, _KNOWN, n=1, cutoff=0.5)
         if near:
             remedy = f"did you mean {shown(f'{near[0]}://{rest}')}?"
