@@ -27,8 +27,11 @@ class _Item:
     link: str = ""
 
 
-def copy_tree(source: Path, target: Path, *, progress: Progress, stop: StopRequest) -> list[tuple[str, str]]:
-    """Copy the file or directory ``source`` to ``target``; returns what was left out, with reasons.
+def copy_tree(
+    source: Path, target: Path, *, progress: Progress, stop: StopRequest
+) -> tuple[int, list[tuple[str, str]]]:
+    """Copy the file or directory ``source`` to ``target``; returns how many files an earlier copy had brought, and what
+    was left out, with reasons.
 
     Raises :class:`PathUnusable`, :class:`DiskFull`, :class:`SourceChanging` or :class:`TransferStopped`.
     """
@@ -36,6 +39,7 @@ def copy_tree(source: Path, target: Path, *, progress: Progress, stop: StopReque
     left_out = [(item.path, "neither a file nor a directory nor a link") for item in items if _special(item)]
     files = [item for item in items if stat.S_ISREG(item.found.st_mode)]
     check_room(Plan((), tuple((item.path, Entry("", item.found.st_size)) for item in files)), os.fspath(target))
+    wanted = len(files)
     files = [item for item in files if not _unchanged(item, os.path.join(target, item.path).rstrip("/"))]
     progress.expect(len(files), sum(item.found.st_size for item in files))
     staging = Staging()
@@ -71,7 +75,7 @@ def copy_tree(source: Path, target: Path, *, progress: Progress, stop: StopReque
         raise explain(error, error.filename or target, "cannot copy") from error
     finally:
         staging.close()
-    return left_out
+    return wanted - len(files), left_out
 
 
 def _walk(source: Path, target: Path) -> Iterator[_Item]:

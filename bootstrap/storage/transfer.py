@@ -337,8 +337,8 @@ def _fetch_local(
         log.info("already in place", path=str(root))
         return Report(str(root), skipped=1)
     with Progress(log, "copying", terminal=terminal) as progress:
-        left_out = copy_tree(place, root, progress=progress, stop=stop)
-    report = Report(str(root), progress.files, progress.bytes, 0, progress.seconds, (), tuple(left_out))
+        unchanged, left_out = copy_tree(place, root, progress=progress, stop=stop)
+    report = Report(str(root), progress.files, progress.bytes, unchanged, progress.seconds, (), tuple(left_out))
     return _said(report, "copied", source, log)
 
 
