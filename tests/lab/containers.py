@@ -126,7 +126,13 @@ class Engine:
     ) -> subprocess.CompletedProcess[str]:
         """One podman command. Raises AssertionError with what it said when it fails and ``check`` is set."""
         answer = subprocess.run(
-            self.argv(*arguments), env=self.environ(), text=True, capture_output=True, timeout=timeout, input=stdin
+            self.argv(*arguments),
+            cwd=self.directory,  # where conmon leaves an empty file "oom" when the kernel has struck
+            env=self.environ(),
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            input=stdin,
         )
         if check and answer.returncode:
             raise AssertionError(
