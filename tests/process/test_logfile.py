@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,9 @@ from hypothesis import strategies as st
 
 from bootstrap.process import logfile
 from bootstrap.process.logfile import Compacted, LogFile, parts
+from bootstrap.process.tee import PIPE_BYTES, READ_LARGE
 
-from .conftest import Start, eventually
+from .conftest import Start, children, eventually
 
 GAP = b"\n[bootstrap] %d bytes are missing here: the size of the log is limited\n"
 
@@ -95,21 +99,41 @@ def test_what_a_killed_run_left_is_joined_by_the_next(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "command", "both"])
-def test_after_kill_9_the_log_is_a_prefix_of_what_was_written(boot: Start, victim: str) -> None:
-    code = "import os\nn = 0\nwhile True:\n  n += 1\n  os.write(1, b'%09d\\n' % n)"
+@pytest.mark.parametrize("seed", range(3))
+def test_after_kill_9_at_any_moment_the_log_is_a_prefix_of_what_was_written(
+    boot: Start, directory: Path, victim: str, seed: int
+) -> None:
+    """The command counts in a file of its own what it has written, so that it is known how much of it is missing."""
+    chance = random.Random(seed)
+    code = (
+        "import mmap, os, struct\n"
+        "count = mmap.mmap(os.open('count', os.O_RDWR), 8)\n"
+        "n = 0\n"
+        "while True:\n"
+        "  os.write(1, b'%09d\\n' % n)\n"
+        "  n += 1\n"
+        "  struct.pack_into('q', count, 0, n)"
+    )
+    (directory / "count").write_bytes(bytes(8))
     run = boot(sys.executable, "-c", code, stdout=os.open("/dev/null", os.O_WRONLY))
-    eventually(lambda: run.log.exists() and run.log.stat().st_size > 100_000)
-    command = int(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()[0])
-    for pid in {"supervisor": [run.pid], "command": [command], "both": [run.pid, command]}[victim]:
+    enough = chance.randrange(1, 3_000_000)
+    eventually(lambda: run.log.exists() and run.log.stat().st_size >= enough)
+    time.sleep(chance.random() / 10)
+    (command,) = children(run.pid)
+    victims = {"supervisor": [run.pid], "command": [command], "both": [run.pid, command]}[victim]
+    for pid in chance.sample(victims, len(victims)):
         os.kill(pid, signal.SIGKILL)
     assert run.process.wait(20) == (137 if victim == "command" else -9)
     eventually(lambda: not Path(f"/proc/{command}").exists())
     log = run.log.read_bytes()
-    count = len(log) // 10
-    assert log[: count * 10] == b"".join(b"%09d\n" % n for n in range(1, count + 1))
-    if victim == "command":
+    (told,) = struct.unpack("q", (directory / "count").read_bytes())
+    assert numbers(told + 1).startswith(log), "a prefix, nothing else"
+    if victim == "command":  # all of it
+        assert len(log) // 10 - told in (0, 1), "killed between the write and the count, at most"
         assert len(log) % 10 == 0
         assert run.report()["asked_by"] == "unknown"
+    else:
+        assert told * 10 - len(log) <= PIPE_BYTES + READ_LARGE, "what was on its way is lost, and no more"
 
 
 # --- progress bars ---------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def test_new_bytes_are_there_while_it_runs_and_one_whole_log_at_the_end(talker: 
 
 
 @pytest.mark.parametrize("whom", ["supervisor", "both"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_kill_at_any_moment_under_load_costs_one_interval_at_most(
     talker: Container, plain_remote: Remote, seed: int, whom: str
 ) -> None:
@@ -83,6 +83,28 @@ def test_a_kill_at_any_moment_under_load_costs_one_interval_at_most(
         assert killed - behind < INTERVAL + 1.5
         assert heartbeat(bucket)["phase"] == "launch", "the trace of a container that vanished"
         assert heartbeat(bucket)["log_bytes"] <= len(stored)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_command_that_is_killed_at_any_moment_under_load_loses_nothing(
+    talker: Container, plain_remote: Remote, seed: int
+) -> None:
+    bucket, chance = plain_remote.bucket, random.Random(seed)
+    words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.0005", "2000")
+    with talker.running(*words, environ=plain_remote.env) as process:
+        if seed > 1:  # else while not a byte is in the store yet
+            until(lambda: live_size(bucket), "nothing came")
+        until(lambda: size(talker.log), "it wrote nothing")
+        time.sleep(chance.random())
+        (command,) = _children(process.pid)
+        os.kill(command, signal.SIGKILL)
+        result = talker.finish(process)
+    assert result.code == 137, result.stderr
+    log = bucket.get("logs/job.log")
+    assert log == talker.log.read_bytes() == result.stdout
+    # its last words may be half a line, if it was killed in a write; then comes nothing of ours
+    assert b"".join(b"line %09d %s\n" % (n, b"." * 2000) for n in range(log.count(b"\n") + 1)).startswith(log)
+    assert not [key for key in bucket.list("logs/") if ".parts/" in key]
 
 
 def _children(pid: int) -> list[int]:
