@@ -8,6 +8,8 @@
 :func:`deliver` takes a local file or tree to a store: as much of it as can be, and says what could not.
 Both raise the classes of ``bootstrap.errors``; a fetch that was asked to stop raises :class:`TransferStopped`,
 which is none of them.
+
+What only one direction needs is imported there: a job's command waits for our imports.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from typing import Literal, TextIO
 from bootstrap.errors import NothingThere, PathUnusable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
-from bootstrap.storage.download import bring_all
 from bootstrap.storage.local import PARTIAL, claim, explain, local_trouble, readable, sweep
 from bootstrap.storage.localcopy import copy_tree
 from bootstrap.storage.manifest import Manifest, remove_extra
@@ -32,10 +33,8 @@ from bootstrap.storage.open import Stores
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
 from bootstrap.storage.progress import Progress
-from bootstrap.storage.relay import relay_all
 from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.tree import Links
-from bootstrap.storage.upload import send_all
 from bootstrap.storage.url import Location
 from bootstrap.storage.workers import TransferStopped, aside
 
@@ -157,6 +156,8 @@ def _bring_what_changed(
     log: Log,
 ) -> tuple[int, list[str]]:
     """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here."""
+    from bootstrap.storage.download import bring_all
+
     with local_trouble(root):
         manifest = Manifest(root, source)
         complete = False
@@ -201,6 +202,8 @@ def deliver(
     ``time.monotonic()``'s clock. What a file's own trouble, the deadline or ``stop`` kept from arriving is in the
     report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
     """
+    from bootstrap.storage.upload import send_all
+
     store = stores.open(target)
     with Progress(log, "delivering", terminal=terminal) as progress:
         failed, left_out = send_all(store, source, target, links=links, progress=progress, stop=stop, deadline=deadline)
@@ -225,6 +228,8 @@ def relay(
     What single objects kept from arriving is in ``failed``; what concerns them all is raised, also
     :class:`NothingThere` and :class:`TransferStopped`.
     """
+    from bootstrap.storage.relay import relay_all
+
     origin, goal = stores.open(source), stores.open(target)
     single = None if source.is_directory else origin.stat(source.path)
     if single is not None:
@@ -255,6 +260,8 @@ def _fetch_archive(
     log: Log,
 ) -> Report:
     """Bring the archive, verified, beside where its content will be, and unpack it there."""
+    from bootstrap.storage.download import bring_all
+
     check_name(source.name, source)
     plan = Plan((), ((source.name, entry),))
     check_room(plan, os.fspath(target_dir))
