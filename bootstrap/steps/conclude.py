@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .. import diagnosis
 from ..console import Silence
-from ..errors import BootstrapError, OutputsUndelivered
+from ..errors import BootstrapError, CredentialsExpired, OutputsUndelivered
 from ..job import AskedBy
 from ..patience import unless
 from ..shipping.logs import deliver_files
@@ -103,17 +103,22 @@ def _after_command(run: Run) -> Outcome:
     return Outcome(0, reason.id, reason.text)
 
 
-def _undelivered(run: Run) -> OutputsUndelivered | None:
-    """What was to be delivered and is not, or not all of it."""
+def _undelivered(run: Run) -> BootstrapError | None:
+    """What was to be delivered and is not, or not all of it; keys that ended meanwhile are a cause of their own."""
     assert run.job is not None
     complete = {delivery.output for delivery in run.deliveries if delivery.complete}
     lost = [output for output in run.job.delivered_outputs if output not in complete]
     if not lost:
         return None
-    errors = [str(delivery.error) for delivery in run.deliveries if delivery.error]
+    what = "the command succeeded, but its outputs were not all delivered"
+    where = ", ".join(f"{output.directory} -> {shown(output.url)}" for output in lost)
+    errors = [delivery.error for delivery in run.deliveries if delivery.error]
+    for error in errors:
+        if isinstance(error, CredentialsExpired):
+            remedy = f"the files are still on disk as named above; {error.remedy}"
+            return CredentialsExpired(
+                what, where=where, why=f"{error.what} ({error.where}): {error.why}", remedy=remedy
+            )
     files = sum(len(delivery.report.failed) for delivery in run.deliveries if delivery.report)
-    return OutputsUndelivered(
-        "the command succeeded, but its outputs were not all delivered",
-        where=", ".join(f"{output.directory} -> {shown(output.url)}" for output in lost),
-        why=errors[0] if errors else f"{files} files failed" if files else "the time was up",
-    )
+    why = str(errors[0]).rstrip(".") if errors else f"{files} files failed" if files else "the time was up"
+    return OutputsUndelivered(what, where=where, why=why)
