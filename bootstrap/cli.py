@@ -23,6 +23,8 @@ COMMANDS = {
     "env": "show what the platform's environment says of this job",
     "ip": "print this node's address on the interface of the cluster (ib0, ...)",
     "check-image": "find what would fail in an image, before paying for accelerators",
+    "simulate": "rehearse a job of several nodes on this machine, with a platform's environment",
+    "manifest": "turn a GPU manager's job file into a Volcano Job, checked",
     "logs": "print or follow the log of a running, ended or killed job",
     "secrets": "make a key, and encrypt variables with it for a job",
 }
@@ -52,13 +54,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.add_arguments(parser)
         return int(module.main(parser.parse_args(rest), dict(os.environ)))
     except BootstrapError as error:
-        print(f"bootstrap: error: {error} [{error.id}, exit {error.code}]", file=sys.stderr)
+        print(_masked(f"bootstrap: error: {error} [{error.id}, exit {error.code}]", argv), file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `bootstrap env | head`: the reader has left, which is not our failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _masked(text: str, argv: Sequence[str]) -> str:
+    """``text`` without what the environment and the arguments hold of secrets: libraries quote what they were given."""
+    from .credentials.registry import Secrets, register_environment, register_words
+    from .process.redact import Redactor
+
+    secrets = Secrets()
+    register_environment(os.environ, secrets)
+    register_words(argv, secrets)
+    return Redactor(secrets).mask(text)
 
 
 def _command(argv: list[str]) -> tuple[str, list[str]]:

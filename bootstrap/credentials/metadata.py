@@ -43,7 +43,9 @@ def read(url: str = DEFAULT_URL, limit: float = LIMIT) -> dict[str, str]:
         else:
             raise _unreadable(url, f"HTTP status {status} for a session token")
         status, body = _ask(parts.hostname, parts.port or 80, "GET", _KEY_PATH, headers, until)
-    except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
+    except ValueError:  # what http.client says of a token with a line break would quote it
+        raise _unreadable(url, "its session token cannot be one") from None
+    except (OSError, http.client.HTTPException) as error:
         if time.monotonic() >= until:
             raise _unreadable(url, f"no whole answer within {limit:g} s") from None
         raise _unreadable(url, str(error) or type(error).__name__) from None

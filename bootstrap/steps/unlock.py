@@ -14,14 +14,16 @@ from .run import Run
 
 def step(run: Run) -> None:
     assert run.job is not None
-    run.decrypted = decrypt_environment(run.environ, run.secrets, run.console)
-    open_stores(run)
-    assert run.keyring is not None
-    check_keys(run.job, run.keyring, run.console)
-    if len(run.secrets):
-        run.hardening = harden()
-        for note in run.hardening.notes:
-            run.console.debug(note)
+    try:
+        run.decrypted = decrypt_environment(run.environ, run.secrets, run.console)
+        open_stores(run)
+        assert run.keyring is not None
+        check_keys(run.job, run.keyring, run.console)
+    finally:  # a failure may hold keys, too: those that deliver its log
+        if len(run.secrets):
+            run.hardening = harden()
+            for note in run.hardening.notes:
+                run.console.debug(note)
 
 
 def open_stores(run: Run) -> None:

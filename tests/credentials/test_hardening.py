@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from bootstrap.credentials.hardening import loose_permissions
+from tests.e2e.job import BOOTSTRAP, Container
 
 SCRIPT = """
 import contextlib, ctypes, json, os, resource, subprocess, sys, time
@@ -105,6 +107,26 @@ def test_we_leave_no_core_dump_and_the_command_keeps_its_own(report: dict[str, A
 def test_our_own_and_the_childs_proc_entries_that_we_need_stay_open(report: dict[str, Any]) -> None:
     assert all(report["ours"].values()), report["ours"]
     assert all(report["the child's"].values()), report["the child's"]
+
+
+@pytest.mark.parametrize(("variable", "ours"), [({"API_TOKEN": "a-token-of-somebody"}, "0"), ({}, "unchanged")])
+def test_a_run_that_holds_secrets_leaves_no_core_dump_and_one_without_is_as_it_was(
+    tmp_path: Path, variable: dict[str, str], ours: str
+) -> None:
+    container = Container(tmp_path / "container")
+    command = "grep core /proc/$PPID/limits | tr -s ' ' | cut -d' ' -f5; ulimit -S -c"
+    limit = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    soft = 1 << 20 if limit == resource.RLIM_INFINITY else limit
+    if not soft:
+        pytest.skip("this machine allows no core dumps at all")
+    program = (
+        "import os, resource, sys; "
+        f"resource.setrlimit(resource.RLIMIT_CORE, ({soft}, {limit})); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    argv = [sys.executable, "-c", program, BOOTSTRAP, "run", "--", "sh", "-c", command]
+    result = container.run(argv=argv, environ=variable)
+    assert result.code == 0, result.stderr
+    assert result.stdout.decode().split() == ["0" if ours == "0" else str(soft), str(soft // 512)]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])

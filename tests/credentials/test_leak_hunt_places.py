@@ -180,6 +180,8 @@ def test_copy_and_logs_show_nothing_whether_they_work_or_fail(scene: Scene) -> N
         (["copy", url("code/talk.py"), target], wrong, 108),
         (["copy", url("code/talk.py"), target], half, 117),
         (["copy", "obs://no-such-bucket-here/x", target], {}, 110),
+        (["copy", "--no-such-option", f"https://me:{password}@host/?Signature={signature}"], {}, 101),
+        (["copy", scene.secrets["HF_TOKEN"], target, "--no-such-option", scene.secrets["HF_TOKEN"]], {}, 101),
         *((["copy", where, target], {}, None) for where in odd),
         *((["logs", where], {}, None) for where in odd),
         (["copy", url("code/talk.py"), target], {"S3_ENDPOINT": f"http://me:{password}@127.0.0.1:9"}, None),

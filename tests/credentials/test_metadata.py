@@ -137,6 +137,14 @@ def test_an_answer_without_keys_is_one_message_that_does_not_show_it(
     assert why in str(failure.value) and "half-a-secret" not in str(failure.value)
 
 
+@pytest.mark.parametrize("token", ["half-a-token\nthe-rest", "t\u00f6ken"])
+def test_a_session_token_that_cannot_be_one_is_not_quoted(service: Service, token: str) -> None:
+    service.token = token
+    with pytest.raises(SecretUnreadable) as failure:
+        metadata.read(service.url)
+    assert "its session token cannot be one" in str(failure.value) and "half-a-token" not in str(failure.value)
+
+
 def test_an_answer_with_an_empty_secret_is_no_key(service: Service, seek: Seek) -> None:
     service.answer = {"credential": {"access": "meta-key-1", "secret": ""}}
     with pytest.raises(CredentialsMissing, match="it answered, but without a key pair"):
