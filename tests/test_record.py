@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.credentials.registry import Secrets
+from bootstrap.process.redact import Redactor
 from bootstrap.record import Record
 
 
@@ -89,3 +91,14 @@ def test_a_place_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         Record().place(tmp_path / "file" / "run.json")
+
+
+def test_a_secret_quoted_by_python_inside_json_is_masked_too() -> None:
+    secret = 'pass/+"word\\é='
+    secrets = Secrets()
+    secrets.add("DB_PASSWORD", secret)
+    record = Record()
+    record.mask = Redactor(secrets).mask
+    record.update(bootstrap={"traceback": f"KeyError: {({'DB_PASSWORD': secret},)!r}", "facts": [secret]})
+    written = json.loads(record.text())["bootstrap"]
+    assert written == {"traceback": "KeyError: ({'DB_PASSWORD': '***'},)", "facts": ["***"]}
