@@ -73,11 +73,15 @@ class Record:
         self.update(phase=step)
 
     def end(self, result: str, **facts: Any) -> None:
-        """The running step ended with ``result`` (``ok``, ``failed``, ``stopped``) after as long as it took."""
+        """The running step ended with ``result`` (``ok``, ``failed``, ``stopped``) after as long as it took.
+
+        What went well is written with what follows at once: the next step, or the conclusion.
+        """
         step = self._document["steps"][-1]
         began = datetime.fromisoformat(step["started"]).timestamp()
         step.update(result=result, ended=utc(time.time()), seconds=round(time.time() - began, 3), **facts)
-        self._save()
+        if result != "ok":
+            self._save()
 
     def durations(self) -> dict[str, float]:
         """Seconds that each step took, the running one until now."""

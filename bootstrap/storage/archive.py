@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from bootstrap.errors import ArchiveInvalid, DiskFull
 from bootstrap.job import StopRequest
 from bootstrap.storage.local import executable_if_script, explain, readable
 from bootstrap.storage.workers import TransferStopped
 
+if TYPE_CHECKING:  # most code is no archive, and its command waits for our imports
+    import zipfile
+
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 _CHUNK = 1 << 20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 def stem(name: str) -> str:
@@ -46,6 +45,11 @@ def unpack(archive: Path, root: Path, *, name: str, stop: StopRequest) -> tuple[
     Raises :class:`ArchiveInvalid` naming the member, :class:`DiskFull` before the last free byte is used, and
     :class:`TransferStopped`. What was unpacked by then is the caller's to remove.
     """
+    import tarfile
+    import zipfile
+    import zlib
+
+    damaged = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
     links: list[tuple[str, str]] = []
     files = size = 0
     top = os.path.realpath(root)
@@ -77,7 +81,7 @@ def unpack(archive: Path, root: Path, *, name: str, stop: StopRequest) -> tuple[
             if os.path.realpath(above) != os.path.normpath(os.path.join(top, os.path.relpath(above, root))):
                 raise ArchiveInvalid("an archive has a link below a link", where=name, why=os.path.relpath(path, root))
             os.symlink(target, path)
-    except _DAMAGED as error:
+    except damaged as error:
         raise ArchiveInvalid("an archive cannot be read to its end", where=name, why=str(error)) from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         why = os.path.relpath(error.filename or root, root)
@@ -88,6 +92,9 @@ def unpack(archive: Path, root: Path, *, name: str, stop: StopRequest) -> tuple[
 
 
 def _members(archive: Path, name: str) -> Iterator[_Member]:
+    import tarfile
+    import zipfile
+
     if name.lower().endswith(".zip"):
         with zipfile.ZipFile(archive) as pack:
             for item in pack.infolist():
