@@ -313,3 +313,9 @@ def test_the_text_is_for_people(tmp_path: Path, bootstrap: str) -> None:
     assert lines[3] == "error    the entry point has the shell form [entrypoint-shell]"
     assert "without its last log" in told.stdout
     assert lines[-1].startswith("1 errors, 0 warnings, ")
+
+
+def test_a_word_in_the_wrong_place_is_said(tmp_path: Path, bootstrap: str) -> None:
+    told = subprocess.run([bootstrap, "check-image", tmp_path, "--format", "json"], text=True, capture_output=True)
+    assert told.returncode == 101
+    assert "unexpected: --format json" in told.stderr
