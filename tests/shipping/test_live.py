@@ -101,7 +101,7 @@ def test_a_command_that_is_killed_at_any_moment_under_load_loses_nothing(
         result = talker.finish(process)
     assert result.code == 137, result.stderr
     log = bucket.get("logs/job.log")
-    assert log == talker.log.read_bytes() == result.stdout
+    assert log == talker.log.read_bytes()
     # its last words may be half a line, if it was killed in a write; then comes nothing of ours
     assert b"".join(b"line %09d %s\n" % (n, b"." * 2000) for n in range(log.count(b"\n") + 1)).startswith(log)
     assert not [key for key in bucket.list("logs/") if ".parts/" in key]
