@@ -231,8 +231,8 @@ def test_two_attempts_never_meet(talker: Container, plain_remote: Remote) -> Non
     subprocess.run(["rm", "-rf", talker.log.with_suffix(".run")], check=True)
     for path in talker.tmp.glob("job*"):
         path.unlink()
-    words = ("--log", bucket.url("logs/"), "--", "sh", "-c", "echo second; sleep 1")
-    assert talker.run(*words, environ=plain_remote.env).code == 0
+    second = ("--log", bucket.url("logs/"), "--", "sh", "-c", "echo second; sleep 1")
+    assert talker.run(*second, environ=plain_remote.env).code == 0
     assert bucket.get("logs/job.log") == b"second\n"
     assert bucket.list("logs/job.log.parts/") == trace, "the killed one's trace stays as it was"
     assert live_log(bucket) == first
