@@ -167,6 +167,12 @@ class RequirementsFailed(BootstrapError):
     remedy_hint = "install them in the image, or name a package index that this node reaches with PIP_INDEX_URL"
 
 
+class JobFileInvalid(BootstrapError):
+    code, id = 119, "job-file-invalid"
+    meaning = "a job file (bootstrap simulate, bootstrap manifest) has a field, name or value that cannot be used"
+    remedy_hint = "mend the places named above"
+
+
 class CommandNotExecutable(BootstrapError):
     code, id = 126, "command-not-executable"
     meaning = "the command was found but cannot be executed, as a shell would say it"

@@ -40,7 +40,7 @@ def meet(run: Run) -> None:
 
     assert run.interface is not None
     began = time.monotonic()
-    own = Card(os.uname().nodename, run.interface.address, run.interface.name)
+    own = Card(cluster.me.host or os.uname().nodename, run.interface.address, run.interface.name)
     placed = _by_store(run, own) if chosen.meet == "store" else _by_port(run, own, chosen.on_peer_failure == "stop")
     run.job = replace(run.job, facts=replace(run.job.facts, cluster=placed))
     seconds = time.monotonic() - began

@@ -1,0 +1,42 @@
+"""``bootstrap manifest job.yaml``: a GPU manager's job file, checked, as a Volcano Job on stdout.
+
+bootstrap manifest job.yaml --nas my-claim | kubectl create -f -
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import UsageError
+from ..rehearsal import jobfile, manifest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="job.yaml", type=Path, help="what `vcctl job create -f` takes")
+    parser.add_argument("--nas", metavar="CLAIM[:PATH]", help="the NAS's volume claim, mounted at PATH (/nfs/testdata)")
+    parser.add_argument("--queue", metavar="NAME", default="", help="of Volcano (default: its default)")
+    parser.add_argument("--format", choices=("yaml", "json"), default="yaml")
+
+
+def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    claim, _, path = (arguments.nas or "").partition(":")
+    if path and not path.startswith("/"):
+        raise UsageError(f"--nas {arguments.nas}: the path must be absolute")
+    job = jobfile.read(arguments.job)
+    for warning in job.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for task in job.tasks:
+        if not task.command:
+            print(f"warning: task {task.name} has no command: its image's own runs, without us", file=sys.stderr)
+    made = manifest.volcano_job(job, queue=arguments.queue, nas_claim=claim, nas_path=path or "/nfs/testdata")
+    if arguments.format == "json":
+        print(json.dumps(made, indent=2, ensure_ascii=False))
+        return 0
+    import yaml  # the job file has been read with it
+
+    print(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), end="")
+    return 0

@@ -1,0 +1,169 @@
+"""The nodes of a rehearsal: started, hurt as asked, their lines merged, their ends told in one table."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Say = Callable[[str], None]
+
+_LOOK = 0.05
+_LAST_LINES = 2.0  # seconds for the last lines of a node, once it has ended
+_MERCY = 40.0  # seconds from our own TERM to KILL: the bootstraps' grace and a little
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to a node, and how many seconds after the start: ``kill`` (a machine dies), ``stop`` (an eviction),
+    ``delay`` (its container comes so late).
+    """
+
+    kind: str
+    node: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Part:
+    """One node's part. ``home`` is its own directory."""
+
+    host: str
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    home: Path
+    process: subprocess.Popen[bytes] | None = None
+    code: int | None = None
+    hurt: list[str] = field(default_factory=list)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.home / "job.run/run.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+
+def play(parts: Sequence[Part], faults: Sequence[Fault], say: Say) -> None:
+    """Run all parts to their ends; ``say`` gets every line with its node in front. An interruption stops them all.
+
+    Each part's ``code`` is its exit code afterwards, as a shell gives it.
+    """
+    began = time.monotonic()
+    delays = {fault.node: fault.seconds for fault in faults if fault.kind == "delay"}
+    todo = sorted((fault for fault in faults if fault.kind != "delay"), key=lambda fault: fault.seconds)
+    waiting = dict(enumerate(parts))
+    readers: list[threading.Thread] = []
+    interrupted = 0.0
+    try:
+        while waiting or any(part.code is None for part in parts):
+            try:
+                now = time.monotonic() - began
+                for number in [number for number in waiting if delays.get(number, 0.0) <= now]:
+                    readers.append(_start(number, waiting.pop(number), say))
+                while todo and todo[0].seconds <= now:
+                    fault = todo.pop(0)
+                    _hurt(parts[fault.node], fault, say)
+                for number, part in enumerate(parts):
+                    if part.process is not None and part.code is None:
+                        code = part.process.poll()
+                        if code is not None:
+                            part.code = code if code >= 0 else 128 - code
+                            say(f"[node {number}] ended with {part.code}")
+                if interrupted and time.monotonic() - interrupted > _MERCY:
+                    break
+                time.sleep(_LOOK)
+            except KeyboardInterrupt:
+                say("interrupted: stopping all nodes")
+                waiting.clear()
+                for part in parts:
+                    if part.process is None:
+                        part.code = 130
+                    elif part.code is None:
+                        part.process.send_signal(signal.SIGTERM)
+                interrupted = interrupted or time.monotonic()
+    finally:
+        for part in parts:
+            if part.process is not None and part.process.poll() is None:
+                _kill(part.process.pid)
+        for reader in readers:
+            reader.join(_LAST_LINES)
+
+
+def _start(number: int, part: Part, say: Say) -> threading.Thread:
+    part.process = subprocess.Popen(
+        part.argv,
+        env=part.environ,
+        cwd=part.home,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # a person's Ctrl-C is for us, and we pass it on
+    )
+
+    def read(output: Any = part.process.stdout) -> None:
+        for line in output:
+            say(f"[node {number}] {line.decode(errors='replace').rstrip()}")
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def _hurt(part: Part, fault: Fault, say: Say) -> None:
+    if part.process is None or part.process.poll() is not None:
+        return
+    what = "killed" if fault.kind == "kill" else "asked to stop"
+    say(f"[node {fault.node}] {what} after {fault.seconds:g} s, as you wished")
+    part.hurt.append(f"{fault.kind} at {fault.seconds:g} s")
+    if fault.kind == "kill":
+        _kill(part.process.pid)
+    else:
+        part.process.terminate()
+
+
+def _kill(pid: int) -> None:
+    """A node with all that runs on it, the bootstrap last: it would notice and tell."""
+    import psutil
+
+    try:
+        leader = psutil.Process(pid)
+        leader.suspend()
+        for process in [*leader.children(recursive=True), leader]:
+            process.kill()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def table(parts: Sequence[Part]) -> list[str]:
+    """How all ended, a line a node."""
+    rows = [("node", "host", "exit", "reason", "seconds", "first failure", "hurt")]
+    for number, part in enumerate(parts):
+        record = part.record
+        first = record.get("first_failure") or {}
+        who = f"node {first['node']}" + (f", rank {first['rank']}" if "rank" in first else "") if first else "-"
+        seconds = record.get("seconds")
+        told = f"{seconds:.1f}" if isinstance(seconds, float) else "-"
+        reason = str(record.get("reason_id", "-"))
+        rows.append((str(number), part.host, str(part.code), reason, told, who, ", ".join(part.hurt) or "-"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def verdict(parts: Sequence[Part]) -> int:
+    """One exit code for all: the first failing node's, 0 if all succeeded."""
+    failed = [part for part in parts if part.code]
+    if not failed:
+        return 0
+    for part in failed:
+        first = part.record.get("first_failure") or {}
+        if first and parts[first["node"]].code:
+            return parts[first["node"]].code or 1
+    return failed[0].code or 1

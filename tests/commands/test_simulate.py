@@ -1,0 +1,136 @@
+"""`bootstrap simulate`: real bootstraps in made-up environments, in namespaces where root may have them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_manifest import WHOLE
+
+BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
+NETWORKS = [pytest.param("namespaces", marks=pytest.mark.netns), "loopback"]
+TELL = "import os; e = os.environ; print('I am', e['NODE_RANK'], 'of', e['NNODES'], e['BOOTSTRAP_ROLE'])"
+pytestmark = pytest.mark.timeout(120)
+
+
+def simulate(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [BOOTSTRAP, "simulate", "--directory", str(tmp_path / "nodes"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=100)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> str:
+    if request.param == "namespaces":
+        from bootstrap.rehearsal.machines import can_have_namespaces
+
+        if not can_have_namespaces():
+            pytest.skip("lab: no network namespaces here")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("platform", ["dls", "modelarts", "volcano"])
+def test_every_node_believes_its_platform(platform: str, network: str, tmp_path: Path) -> None:
+    done = simulate(
+        tmp_path, "--nodes", "3", "--platform", platform, "--network", network, "--", sys.executable, "-c", TELL
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in range(3):
+        assert f"[node {node}] I am {node} of 3 worker\n" in done.stdout
+        assert f"identify   {platform} (" in (line := _line(done.stdout, f"[node {node}]", "identify")), line
+    table = done.stdout[done.stdout.rindex("\nnode  host") :].split("\n")[2:5]
+    assert [row.split()[2:4] for row in table] == [["0", "success"]] * 3
+
+
+def _line(text: str, *words: str) -> str:
+    return next((line for line in text.splitlines() if all(word in line for word in words)), "")
+
+
+def test_nodes_meet_and_the_rest_learns_of_one_that_is_killed(network: str, tmp_path: Path) -> None:
+    wait = "import time; time.sleep(300)"
+    asked = ("--with", "--barrier --on-peer-failure stop", "--kill", "1@6")
+    done = simulate(
+        tmp_path,
+        "--nodes",
+        "3",
+        "--platform",
+        "volcano",
+        "--network",
+        network,
+        *asked,
+        "--",
+        sys.executable,
+        "-c",
+        wait,
+    )
+    assert done.returncode == 137, done.stdout
+    assert done.stdout.count("all nodes are ready") == 3
+    rows = done.stdout[done.stdout.rindex("\nnode  host") :].split("\n")[2:5]
+    assert ["stopped-by-peer" in row for row in rows] == [True, False, True]
+    assert "kill at 6 s" in rows[1] and "node 1" in rows[0]
+
+
+def test_a_late_node_is_waited_for(tmp_path: Path) -> None:
+    asked = ("--nodes", "2", "--platform", "modelarts", "--with", "--meet port", "--delay", "0@2")
+    done = simulate(tmp_path, *asked, "--network", "loopback", "--", sys.executable, "-c", TELL)
+    assert done.returncode == 0, done.stdout
+    assert "[node 1] I am 1 of 2" in done.stdout
+
+
+def test_a_job_file_gives_the_tasks_and_their_commands(network: str, tmp_path: Path) -> None:
+    head, rest = WHOLE.split("  - name: master")
+    master, worker = rest.split("  - amount")
+    text = f"{head}  - amount{worker}  - name: master{master}"  # the master counts as node 0 wherever it stands
+    text = text.replace('["python", "train.py"]', '["echo", "master", "says"]').replace("conda activate work", "true")
+    (tmp_path / "job.yaml").write_text(text.replace("python train.py", "echo worker $VC_TASK_INDEX $NODE_RANK"))
+    done = simulate(tmp_path, "--platform", "volcano", "--network", network, "--job", str(tmp_path / "job.yaml"))
+    assert done.returncode == 0, done.stdout
+    for line in ("[node 0] master says --epochs 10\n", "[node 1] worker 0 1\n", "[node 2] worker 1 2\n"):
+        assert line in done.stdout
+
+
+def test_an_interruption_stops_all_nodes(tmp_path: Path) -> None:
+    touch = f"import os, pathlib, time; p = '{tmp_path}/began-' + os.environ['NODE_RANK']\n"
+    touch += "pathlib.Path(p).touch(); time.sleep(300)"
+    argv = [BOOTSTRAP, "simulate", "--nodes", "2", "--platform", "dls", "--network", "loopback"]
+    argv += ["--directory", str(tmp_path / "nodes"), "--", sys.executable, "-c", touch]
+    with (tmp_path / "said").open("w") as output, subprocess.Popen(argv, stdout=output, cwd=tmp_path) as running:
+        end = time.monotonic() + 60
+        while not all((tmp_path / f"began-{node}").exists() for node in range(2)):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        code = running.wait(60)
+    said = (tmp_path / "said").read_text()
+    assert code == 143, said
+    assert said.count("stopped-by-platform") >= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--nodes", "2", "--platform", "dls"), "there is no command"),
+        (("--nodes", "0", "--platform", "dls", "--", "true"), "0 nodes cannot be rehearsed"),
+        (("--nodes", "2", "--platform", "dls", "--kill", "2@1", "--", "true"), "NODE@SECONDS"),
+        (("--nodes", "2", "--platform", "kubeflow", "--", "true"), "invalid choice"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    done = simulate(tmp_path, *words)
+    assert done.returncode == 101
+    assert told in done.stderr
+
+
+def test_the_nodes_have_nothing_of_a_platform_that_we_run_on_ourselves(tmp_path: Path) -> None:
+    argv = [BOOTSTRAP, "simulate", "--nodes", "2", "--platform", "dls", "--network", "loopback", "--", "env"]
+    strange = {"MA_VJ_NAME": "stranger", "VC_TASK_INDEX": "7"}
+    done = subprocess.run(
+        argv, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **strange}, timeout=100
+    )
+    assert done.returncode == 0, done.stdout
+    assert "stranger" not in done.stdout and "DLS_TASK_INDEX=1" in done.stdout
