@@ -110,12 +110,8 @@ def test_no_credentials(container: Container, logs: tuple[str, str], plain_remot
 def test_an_unknown_access_key(container: Container, logs: tuple[str, str], remote: Remote) -> None:
     environ = {**remote.env, "S3_ACCESS_KEY_ID": "NOBODYKNOWSTHISKEY00"}
     result = container.run("--code", remote.bucket.url("code/"), *logs, *ECHO, environ=environ)
-    if remote.bucket.store.name == "rclone":  # which says AccessDenied, and then that is what we can say
-        assert result.failure == (109, "permission-denied")
-        said(result, "AccessDenied")
-    else:
-        assert result.failure == (108, "credentials-rejected")
-        said(result, "InvalidAccessKeyId", "request id")
+    assert result.failure == (108, "credentials-rejected")
+    said(result, "InvalidAccessKeyId", "request id")
 
 
 def test_a_wrong_secret_key(container: Container, logs: tuple[str, str], remote: Remote) -> None:
