@@ -74,15 +74,16 @@ def describe(environ: Mapping[str, str]) -> str:
     if problems:
         platform += f" It cannot be used as it is: {problems[0]}"
 
-    lines = [_INTRODUCTION, *textwrap.wrap(platform, width), ""]
+    lines = [_INTRODUCTION, *textwrap.wrap(platform, width)]
     group = ""
     for name, knob, default in settings.knobs():
         if knob.group != group:
             group = knob.group
-            lines += [f"{group}:"]
+            lines += ["", f"{group}:"]
         is_flag = knob.parse is settings.flag
         text = knob.help + (f" (default: {_shown(default)})" if default and not is_flag else "")
-        text += " (default: yes; --no-… to refuse)" if is_flag and default else ""
+        refusal = settings.option(f"no_{name}")
+        text += f" (default: yes; {refusal} to refuse)" if is_flag and default else ""
         lines.append(f"  {settings.option(name)} {knob.metavar}".rstrip())
         lines += textwrap.wrap(text, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
         lines.append(f"{'':8}{settings.variable(name)}")
