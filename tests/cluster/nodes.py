@@ -30,10 +30,10 @@ class Node:
     environ: dict[str, str]
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def start(self, *words: str, **more: str) -> None:
+    def start(self, *words: str, front: tuple[str, ...] = (), **more: str) -> None:
         with (self.home / "said").open("wb") as said:
             self.process = subprocess.Popen(
-                self.host.argv(BOOTSTRAP, "run", *words),
+                self.host.argv(*front, BOOTSTRAP, "run", *words),
                 cwd=self.home,
                 env={**self.environ, **more},
                 stdin=subprocess.DEVNULL,
