@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import CannotStart, CommandNotFound, PathUnusable
 from ..job import AskedBy, Ending, Job
-from ..launchers import auto, direct
+from ..launchers import direct
 from ..launchers.plan import Plan, Situation, as_python
 from ..launchers.table import plan
 from ..network.reach import wait_for_port
@@ -29,6 +29,8 @@ def make_plan(run: Run, job: Job, environ: Mapping[str, str]) -> Plan:
     assert run.resolved is not None
     name = run.resolved.settings.launcher
     if name == "auto":
+        from ..launchers import auto
+
         name, reason = auto.choose(job.command, job.cluster, job.work_dir)
         run.console.info(f"launcher {name}: {reason}")
     interface = run.interface

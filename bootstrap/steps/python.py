@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..job import Job
-from ..launchers import python_env, requirements
 from ..launchers.plan import as_python
 from .run import Run
 
@@ -23,6 +22,8 @@ def activate(run: Run, job: Job, environ: dict[str, str]) -> dict[str, str]:
         raise UsageError("only one Python can be the command's", where="--conda-env and --venv", remedy="give one")
     prefix = None
     if chosen.conda_env or chosen.venv:
+        from ..launchers import python_env  # most jobs need neither this nor the other
+
         if chosen.conda_env:
             activation = python_env.conda(chosen.conda_env, environ)
         else:
@@ -35,6 +36,8 @@ def activate(run: Run, job: Job, environ: dict[str, str]) -> dict[str, str]:
 
 
 def _with_requirements(run: Run, job: Job, environ: dict[str, str], prefix: Path | None) -> dict[str, str]:
+    from ..launchers import requirements
+
     file = requirements.find(_places(job))
     if file is None:
         run.console.warning(f"--requirements: there is none of {', '.join(requirements.FILE_NAMES)} beside the code")
