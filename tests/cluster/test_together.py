@@ -215,16 +215,27 @@ def test_a_partition_in_the_middle_ends_the_wait_of_the_barrier(tmp_path: Path) 
         assert "Not all nodes were ready" in nodes[0].said and "job-custom1-0" in nodes[0].said
 
 
+SAVES = """
+import os, pathlib, signal, time
+def save(*_):
+    pathlib.Path("saving").touch()
+    time.sleep(4)  # more than a second TERM would leave
+    pathlib.Path("saved").touch()
+    raise SystemExit(9)
+signal.signal(signal.SIGTERM, save)
+pathlib.Path("armed").touch()
+while not os.path.exists("go"): time.sleep(0.02)
+raise SystemExit(3)
+"""
+
+
 def test_a_platform_that_ends_the_job_for_the_same_failure_does_not_shorten_the_grace(tmp_path: Path) -> None:
     with two_nodes("dls", tmp_path) as nodes:
-        saves = (
-            "import os, pathlib, signal, time\ndef save(*_):\n    pathlib.Path('saving').touch()\n    time.sleep(4)\n"
-        )
-        saves += "    pathlib.Path('saved').touch()\n    raise SystemExit(9)\n"
-        saves += "if os.environ['NODE_RANK'] == '1': raise SystemExit(3)\n"
-        saves += "signal.signal(signal.SIGTERM, save)\ntime.sleep(300)"
         for node in nodes:
-            node.start("--on-peer-failure", "stop", *python(saves))
+            node.start("--on-peer-failure", "stop", *python(SAVES))
+        for node in nodes:
+            node.wait_for("armed")
+        (nodes[1].home / "go").touch()
         nodes[0].wait_for("saving")
         assert nodes[0].process is not None
         nodes[0].process.terminate()
