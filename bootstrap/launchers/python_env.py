@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CannotStart, UsageError
+from ..job import StopRequest
 
 # Where conda is installed when nothing in the environment says so: the images of ModelArts, and conda's own.
 _ROOTS = ("anaconda3", "miniconda3", "miniforge3", "mambaforge", "micromamba")
 _HOOK_SECONDS = 120
+_LOOK = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,13 @@ class Activation:
     hooks: tuple[Path, ...] = ()
 
 
-def apply(activation: Activation, environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` as it is after activation. Raises :class:`CannotStart` when a hook fails."""
+def apply(activation: Activation, environ: Mapping[str, str], *, stop: StopRequest | None = None) -> dict[str, str]:
+    """``environ`` as it is after activation. Raises :class:`CannotStart` when a hook fails, takes longer than two
+    minutes, or when ``stop`` is set meanwhile.
+    """
     after = {name: value for name, value in environ.items() if name not in activation.remove}
     after.update(activation.variables)
-    return _sourced(activation.hooks, after) if activation.hooks else after
+    return _sourced(activation.hooks, after, stop) if activation.hooks else after
 
 
 def venv(directory: str, environ: Mapping[str, str]) -> Activation:
@@ -149,27 +156,25 @@ def _own_variables(prefix: Path) -> dict[str, str]:
     return found
 
 
-def _sourced(hooks: tuple[Path, ...], environ: Mapping[str, str]) -> dict[str, str]:
+def _sourced(hooks: tuple[Path, ...], environ: Mapping[str, str], stop: StopRequest | None) -> dict[str, str]:
     """``environ`` after a shell has sourced ``hooks``. What they print goes where our own output goes."""
     shell = shutil.which("bash", path=environ.get("PATH")) or "/bin/sh"
     # A descriptor of its own, since hooks may print; -0, since values may hold line ends.
     script = 'for hook in "$@"; do . "$hook" || exit; done; exec env -0 >&"$BOOTSTRAP_HOOKS_FD"'
-    reading, writing = os.pipe()
-    try:
-        with os.fdopen(reading, "rb") as reader:
-            try:
-                running = subprocess.Popen(
-                    [shell, "-c", script, "hooks", *map(str, hooks)],
-                    env={**environ, "BOOTSTRAP_HOOKS_FD": str(writing)},
-                    pass_fds=[writing],
-                    stdin=subprocess.DEVNULL,
-                )
-            finally:
-                os.close(writing)
-            told = reader.read()
-            code = running.wait(_HOOK_SECONDS)
-    except OSError as error:
-        raise CannotStart("The activation hooks cannot be run", where=shell, why=str(error)) from error
+    with tempfile.TemporaryFile() as told:
+        try:
+            running = subprocess.Popen(
+                [shell, "-c", script, "hooks", *map(str, hooks)],
+                env={**environ, "BOOTSTRAP_HOOKS_FD": str(told.fileno())},
+                pass_fds=[told.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CannotStart("The activation hooks cannot be run", where=shell, why=str(error)) from error
+        code = _end_of(running, hooks, stop)
+        told.seek(0)
+        text = told.read()
     if code != 0:
         raise CannotStart(
             "An activation hook of the conda environment failed",
@@ -177,10 +182,26 @@ def _sourced(hooks: tuple[Path, ...], environ: Mapping[str, str]) -> dict[str, s
             why=f"exit code {code}",
             remedy="run the hooks in a shell of this image and see what they say",
         )
-    pairs = (entry.partition(b"=") for entry in told.split(b"\0") if entry)
+    pairs = (entry.partition(b"=") for entry in text.split(b"\0") if entry)
     after = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
     # what the shell itself adds is no part of the activation
     return {n: v for n, v in after.items() if n != "BOOTSTRAP_HOOKS_FD" and (n in environ or n not in _OF_THE_SHELL)}
+
+
+def _end_of(running: subprocess.Popen[bytes], hooks: tuple[Path, ...], stop: StopRequest | None) -> int:
+    end = time.monotonic() + _HOOK_SECONDS
+    while (code := running.poll()) is None:
+        stopped = stop is not None and stop.is_set()
+        if stopped or time.monotonic() > end:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            raise CannotStart(
+                "An activation hook of the conda environment did not end",
+                where=", ".join(map(str, hooks)),
+                why="asked to stop" if stopped else f"it took longer than {_HOOK_SECONDS} s",
+            )
+        time.sleep(_LOOK)
+    return code
 
 
 _OF_THE_SHELL = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})

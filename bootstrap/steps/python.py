@@ -28,7 +28,7 @@ def activate(run: Run, job: Job, environ: dict[str, str]) -> dict[str, str]:
             activation = python_env.conda(chosen.conda_env, environ)
         else:
             activation = python_env.venv(os.path.join(job.work_dir, chosen.venv), environ)
-        environ = python_env.apply(activation, environ)
+        environ = python_env.apply(activation, environ, stop=run.signals.stop)
         prefix = activation.prefix
         run.console.info(f"the Python of {prefix}")
         run.record.update(python=str(prefix))

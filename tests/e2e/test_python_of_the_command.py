@@ -135,3 +135,16 @@ def test_an_environment_that_is_not_there_is_named_before_anything_runs(containe
     result = container.run("--venv", "/no/such", "--", "python", "-c", "print('ran')")
     assert result.failure == (101, "usage")
     assert b"ran" not in result.stdout and "/no/such/bin/python is absent" in result.stderr
+
+
+def test_a_hook_that_hangs_does_not_outlast_a_stop(container: Container) -> None:
+    prefix = container.home / "envs/slow"
+    for part in ("conda-meta", "bin", "etc/conda/activate.d"):
+        (prefix / part).mkdir(parents=True)
+    (prefix / "etc/conda/activate.d/hook.sh").write_text(f"touch {container.tmp}/hooked; sleep 300\n")
+    with container.running("--conda-env", str(prefix), "--", "true") as process:
+        container.wait_for(container.tmp / "hooked")
+        process.terminate()
+        result = container.finish(process)
+    assert result.code == 143
+    assert "stopped in step launch, before the command" in result.stderr
