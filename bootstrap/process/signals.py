@@ -98,6 +98,7 @@ class Signals:
         self._handlers: dict[int, Any] = {}
         self._mask: set[int] = set()
         self._read = self._write = self._wakeup = -1
+        self._looked_at: list[int] = []
 
     def __enter__(self) -> Signals:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -139,9 +140,15 @@ class Signals:
 
     def wait(self, timeout: float | None = None) -> list[int]:
         """Sleep until signals come, or at most ``timeout`` seconds (None: for ever); their numbers, in order."""
-        if not _readable(self._read, timeout):
-            return []
-        return [number for number in os.read(self._read, 4096) if number]
+        looked_at, self._looked_at = self._looked_at, []
+        if not _readable(self._read, 0 if looked_at else timeout):
+            return looked_at
+        return looked_at + [number for number in os.read(self._read, 4096) if number]
+
+    def has_come(self, number: int) -> bool:
+        """Whether a signal is among those that :meth:`wait` is still to tell of."""
+        self._looked_at = self.wait(0)
+        return number in self._looked_at
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
         asked_by = ASKS.get(number)

@@ -286,7 +286,8 @@ class _Life:
             self._resume()  # nobody could ever do it later
 
     def _suspend_ourselves(self) -> bool:
-        if not can_be_resumed():
+        # A CONT that came right behind the stop would find us running, and never come again.
+        if not can_be_resumed() or self.signals.has_come(signal.SIGCONT):
             return False
         os.kill(os.getpid(), signal.SIGSTOP)
         return True

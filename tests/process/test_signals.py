@@ -74,6 +74,21 @@ with Signals() as signals:
     assert done.stdout.strip() == f"False {[10, 12, 14, 28, int(signal.SIGRTMIN)]}"
 
 
+def test_a_signal_that_has_come_is_known_before_it_is_told_and_still_told_in_its_turn() -> None:
+    done = python(
+        PRELUDE
+        + """
+with Signals() as signals:
+    os.kill(me, signal.SIGTSTP)
+    print(signals.has_come(signal.SIGCONT))
+    os.kill(me, signal.SIGCONT)
+    print(signals.has_come(signal.SIGCONT), signals.has_come(signal.SIGCONT), signals.has_come(signal.SIGUSR1))
+    print([signal.Signals(number).name for number in signals.wait(0)], signals.wait(0))
+"""
+    )
+    assert done.stdout.splitlines() == ["False", "True True False", "['SIGTSTP', 'SIGCONT'] []"]
+
+
 def test_a_hangup_while_a_command_runs_is_its_own_affair() -> None:
     done = python(
         PRELUDE
