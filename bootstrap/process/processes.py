@@ -37,20 +37,27 @@ def become_subreaper() -> bool:
         return False
 
 
-def descendants(leader: int) -> list[Process]:
+def strangers() -> frozenset[int]:
+    """Children that are ours before any command is: a script that started one and became us leaves it so."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # the usual case, for which /proc need not be searched
+        return frozenset()
+    me = os.getpid()
+    return frozenset(process.pid for process in _everyone() if process.parent == me) if _proc_is_ours() else frozenset()
+
+
+def descendants(leader: int, strangers: frozenset[int] = frozenset()) -> list[Process]:
     """All living processes that the command ``leader`` left or has: in its session or group, or descended from us.
 
-    Our own helpers (children of ours in our own process group) are not among them. Empty where /proc is absent or
-    belongs to another PID namespace: its numbers would name strangers.
+    Neither our own helpers (children of ours in our own process group) nor ``strangers`` and what descends from them
+    are among them. Empty where /proc is absent or belongs to another PID namespace: its numbers would mislead.
     """
-    try:
-        if os.readlink("/proc/self") != str(os.getpid()):
-            return []
-    except OSError:
+    if not _proc_is_ours():
         return []
     everyone = {process.pid: process for process in _everyone()}
     me, group = os.getpid(), os.getpgrp()
-    family: dict[int, bool] = {me: False}
+    family: dict[int, bool] = {me: False, **dict.fromkeys(strangers, False)}
 
     def belongs(process: Process) -> bool:
         """Whether a walk up the parents meets a child of ours that is not a helper."""
@@ -72,6 +79,13 @@ def descendants(leader: int) -> list[Process]:
         and process.pid != me
         and (leader in (process.session, process.group) or belongs(process))
     ]
+
+
+def _proc_is_ours() -> bool:
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
 
 
 def _everyone() -> Iterator[Process]:

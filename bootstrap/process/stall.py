@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from .processes import Process, descendants
+from .processes import Process
 
 CHECKS = 4  # looks per silence limit
 BUSY = 0.01  # of one core, averaged since the last look: less is what idle threads use
@@ -23,10 +23,13 @@ PY_SPY_PROCESSES = 8
 
 
 class Watch:
-    """Notices when there was neither output nor work for ``limit`` seconds; asked again at ``next_at`` (monotonic)."""
+    """Notices when there was neither output nor work for ``limit`` seconds; asked again at ``next_at`` (monotonic).
 
-    def __init__(self, limit: float, leader: int) -> None:
-        self._limit, self._leader = limit, leader
+    ``family`` lists the processes whose work counts.
+    """
+
+    def __init__(self, limit: float, family: Callable[[], list[Process]]) -> None:
+        self._limit, self._family = limit, family
         self._ticks = os.sysconf("SC_CLK_TCK")
         self._bytes = self._cpu = 0
         self.begin_anew()
@@ -41,7 +44,7 @@ class Watch:
         now = time.monotonic()
         if now < self.next_at:
             return False
-        cpu = sum(process.cpu for process in descendants(self._leader))
+        cpu = sum(process.cpu for process in self._family())
         worked = abs(cpu - self._cpu) / self._ticks > BUSY * (now - self._looked)
         if worked or written != self._bytes:
             self._active = now
@@ -50,9 +53,8 @@ class Watch:
         return now - self._active >= self._limit
 
 
-def describe(leader: int, environ: Mapping[str, str], hurry: Callable[[], bool] = lambda: False) -> str:
-    """What every process of the command does now, for a person to read. ``hurry`` ends the collection of stacks."""
-    processes = descendants(leader)
+def describe(processes: list[Process], environ: Mapping[str, str], hurry: Callable[[], bool] = lambda: False) -> str:
+    """What each of the processes does now, for a person to read. ``hurry`` ends the collection of stacks."""
     beside_us = os.path.dirname(sys.executable)
     py_spy = shutil.which("py-spy", path=environ.get("PATH")) or shutil.which("py-spy", path=beside_us)
     text, stacks = [], 0

@@ -97,6 +97,7 @@ class _Life:
         self.terminal = Terminal.of(0)
         self.started = self.ended = 0.0
         self.pid = -1
+        self.strangers: frozenset[int] = frozenset()
         self.pump: Pump
         self.status: int | None = None  # as wait(2) gives it, once the command has ended
         self.asked_by = AskedBy.NOBODY
@@ -115,6 +116,7 @@ class _Life:
     # --- the story -------------------------------------------------------------------------------------------------
 
     def run(self) -> Ending:
+        self.strangers = processes.strangers()
         processes.become_subreaper()
         if self.launch.notice_path:
             notice.remove(self.launch.notice_path)
@@ -178,7 +180,7 @@ class _Life:
         sacrifice.prefer(self.pid, limit)
         self.timeout_at = time.monotonic() + launch.timeout if launch.timeout else math.inf
         if launch.stall_timeout:
-            self.watch = Watch(launch.stall_timeout, self.pid)
+            self.watch = Watch(launch.stall_timeout, self._left)
         self.log.debug("command started", pid=self.pid)
 
     def _pump(self, read: int, read_error: int) -> Pump:
@@ -309,7 +311,7 @@ class _Life:
             self._stalled()
         if now >= self.term_at:
             self.term_at = math.inf
-            processes.signal_all(processes.descendants(self.pid), signal.SIGTERM)
+            processes.signal_all(self._left(), signal.SIGTERM)
         if now >= self.kill_at:
             self._kill(now)
 
@@ -318,7 +320,7 @@ class _Life:
         launch = self.launch
         self.log.warning("the command neither writes nor computes", for_seconds=launch.stall_timeout)
         if launch.stall_path:
-            text = describe(self.pid, launch.environ, hurry=self.signals.stop.is_set)
+            text = describe(self._left(), launch.environ, hurry=self.signals.stop.is_set)
             if launch.secrets is not None:
                 text = Redactor(launch.secrets).mask(text)
             try:
@@ -331,7 +333,7 @@ class _Life:
 
     def _kill(self, now: float) -> None:
         """KILL to whatever is left, until nothing is; then the output needs no more waiting."""
-        left = processes.descendants(self.pid)
+        left = self._left()
         if self.status is None:
             self._forward(signal.SIGKILL)
         for process in left:
@@ -353,18 +355,22 @@ class _Life:
         next_at = min(self.timeout_at, self.term_at, self.kill_at, self.give_up_at, look_at)
         return None if next_at == math.inf else max(0.0, next_at - time.monotonic())
 
+    def _left(self) -> list[processes.Process]:
+        """What there is of the command and whatever it started."""
+        return processes.descendants(self.pid, self.strangers)
+
     def _others_left(self) -> bool:
         """Whether descendants outlive the command and their time is not over."""
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return False  # nobody at all: no need to search /proc
-        return bool(processes.descendants(self.pid))
+        return bool(self._left())
 
     def _forward(self, number: int) -> None:
         """To the command's group; when the command itself is gone, to what it left behind."""
         if self.status is not None:
-            processes.signal_all(processes.descendants(self.pid), number)
+            processes.signal_all(self._left(), number)
             return
         try:
             os.killpg(self.pid, number)

@@ -302,6 +302,21 @@ def test_nothing_outlives_the_command(boot_in_every_mode: Start) -> None:
     assert not any(alive(pid) for pid in left)
 
 
+def test_what_was_ours_before_the_command_is_not_the_commands(directory: Path) -> None:
+    """An image's entry point starts a service and then becomes us: the service is our child, and stays."""
+    pid = directory / "service.pid"
+    options = {"argv": ["true"], "report": str(directory / "report.json"), "log_path": str(directory / "task.log")}
+    script = 'setsid sleep 61 & echo $! >"$1"; exec "$2" -m tests.process.driver "$3"'
+    argv = ["bash", "-c", script, "entrypoint", str(pid), sys.executable, json.dumps(options)]
+    assert subprocess.run(argv, cwd=Path(__file__).parents[2], timeout=60).returncode == 0
+    service = int(pid.read_text())
+    try:
+        assert alive(service)
+        assert not json.loads((directory / "report.json").read_text())["notes"]
+    finally:
+        os.kill(service, signal.SIGKILL)
+
+
 def test_a_daemon_that_ignores_term_is_killed_and_named(boot: Start) -> None:
     run = boot("bash", "-c", "(trap '' TERM; exec sleep 62) & sleep 0.1; exit 0")
     assert run.wait() == 0
