@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
 from . import __version__
-from .errors import BootstrapError, UsageError
+from .errors import BootstrapError, InternalError, UsageError
 
 COMMANDS = {
     "run": "boot a training job: fetch the code, run the command, deliver logs and outputs",
@@ -40,27 +41,73 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         return self.describe() if self.describe else super().format_help()
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        print(end="", flush=True)  # the help text, whose reader may have left
+        super().exit(status, message)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, remedy=f"see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``bootstrap ARGV``; returns the exit code. Only ``--help`` and ``--version`` leave by :class:`SystemExit`."""
+    """Run ``bootstrap ARGV``; returns the exit code. Only ``--help`` and ``--version`` leave by :class:`SystemExit`.
+
+    This is the boundary of every command, as ``lifecycle.boundary`` is that of a job's steps: whatever goes wrong
+    becomes one message and a code.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        name, rest = _command(argv)
-        module = import_module(f".commands.{name.replace('-', '_')}", __package__)
-        parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
-        module.add_arguments(parser)
-        return int(module.main(parser.parse_args(rest), dict(os.environ)))
+        code = _run(argv)
+        print(end="", flush=True)  # here, where it can be told that the reader has left
+        return code
     except BootstrapError as error:
-        print(_masked(f"bootstrap: error: {error} [{error.id}, exit {error.code}]", argv), file=sys.stderr)
-        return error.code
+        return _told(error, argv)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `bootstrap env | head`: the reader has left, which is not our failure
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Exception as error:  # noqa: BLE001  with lifecycle's, the place where everything must be caught
+        if isinstance(error, BrokenPipeError) and _reader_left():  # `bootstrap logs URL | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return _told(InternalError.of(error, remedy=f"report it with {_trace(error, argv)}"), argv)
+
+
+def _run(argv: list[str]) -> int:
+    name, rest = _command(argv)
+    module = import_module(f".commands.{name.replace('-', '_')}", __package__)
+    parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
+    module.add_arguments(parser)
+    return int(module.main(parser.parse_args(rest), dict(os.environ)))
+
+
+def _told(error: BootstrapError, argv: Sequence[str]) -> int:
+    name = " ".join(("bootstrap", *argv[:1])) if isinstance(error, InternalError) else "bootstrap"
+    print(_masked(f"{name}: error: {error} [{error.id}, exit {error.code}]", argv), file=sys.stderr)
+    return error.code
+
+
+def _trace(error: Exception, argv: Sequence[str]) -> str:
+    """Keep the traceback for who reports the defect; returns the words for where it is."""
+    import tempfile
+    import traceback
+
+    text = _masked("".join(traceback.format_exception(error)), argv)
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="bootstrap-defect-", suffix=".txt", delete=False) as file:
+            file.write(text)
+        return f"the traceback in {file.name}"
+    except OSError:  # no directory that can be written to
+        print(text, file=sys.stderr)
+        return "the traceback above"
+
+
+def _reader_left() -> bool:
+    """Whether it is our own output that nobody reads any more: other pipes and sockets break, too."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+    except (OSError, ValueError):  # closed altogether
+        return True
 
 
 def _masked(text: str, argv: Sequence[str]) -> str:

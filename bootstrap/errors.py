@@ -27,7 +27,7 @@ class BootstrapError(Exception):
 
     code: ClassVar[int] = 100
     id: ClassVar[str] = "internal"
-    meaning: ClassVar[str] = "a defect in the bootstrap itself; the record has the traceback"
+    meaning: ClassVar[str] = "a defect in the bootstrap itself; the record, or a file that is named, has the traceback"
     remedy_hint: ClassVar[str] = "report it with the run record"
 
     def __init__(self, what: str, *, where: str = "", why: str = "", remedy: str = "", **facts: object) -> None:
@@ -57,6 +57,21 @@ class BootstrapError(Exception):
 
 class InternalError(BootstrapError):
     """Something we did not foresee; carries the original exception as its cause."""
+
+    @classmethod
+    def of(cls, error: Exception, *, remedy: str = "") -> InternalError:
+        """``error``, which nobody expected, with the place in our code that it came from."""
+        import traceback  # wanted at a defect only
+
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        wrapped = cls(
+            "the bootstrap has a defect",
+            where=f"{last.filename.rpartition('bootstrap/')[2]}:{last.lineno}",
+            why=f"{type(error).__name__}: {error}",
+            remedy=remedy,
+        )
+        wrapped.__cause__ = error
+        return wrapped
 
 
 class UsageError(BootstrapError):

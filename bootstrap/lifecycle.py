@@ -13,7 +13,6 @@ Whatever fails before, 6 and 7 happen. What the user's command did and what the 
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -79,21 +78,10 @@ def boundary(run: Run, name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the one place where everything must be caught
-        run.failed(name, error if isinstance(error, BootstrapError) else _unforeseen(error))
+        run.failed(name, error if isinstance(error, BootstrapError) else InternalError.of(error))
         run.record.end("stopped" if run.stopped_by is not None else "failed")
         raise _Abandoned from error
     run.record.end("ok")
     if run.signals.stop.is_set() and run.ending is None and name not in ("deliver", "conclude"):
         run.stopped(name)
         raise _Abandoned
-
-
-def _unforeseen(error: Exception) -> InternalError:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    wrapped = InternalError(
-        "the bootstrap has a defect",
-        where=f"{last.filename.rpartition('bootstrap/')[2]}:{last.lineno}",
-        why=f"{type(error).__name__}: {error}",
-    )
-    wrapped.__cause__ = error
-    return wrapped
