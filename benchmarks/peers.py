@@ -17,7 +17,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from bootstrap.job import Cluster, Node
-from bootstrap.network.peers import Card, Peers, meet
+from bootstrap.network.cards import Card
+from bootstrap.network.meeting import meet
+from bootstrap.network.peers import Peers
 
 
 class Quiet:

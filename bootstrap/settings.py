@@ -201,6 +201,9 @@ class Settings:
     )
     meet_port: int = _knob(_NODES, 29499, _port, "PORT", "where node 0 is found until all nodes have met")
     peer_timeout: float = _knob(_NODES, 1800.0, _seconds, "SECONDS", "to wait for the other nodes, and at the barrier")
+    peer_silence: float = _knob(
+        _NODES, 60.0, _seconds, "SECONDS", "a node that is cut off counts as gone after so long (0: never)"
+    )
     peer_secret: str = _knob(
         _NODES,
         "",

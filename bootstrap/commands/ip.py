@@ -98,7 +98,8 @@ def _resolve(nodes: Iterable[Node], timeout: float, log: Log) -> tuple[Node, ...
 
 
 def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> Cluster:
-    from ..network import peers, wire  # asyncio behind them costs more than all the rest
+    from ..network import meeting, wire  # asyncio behind them costs more than all the rest
+    from ..network.cards import Card, placed
 
     if arguments.hosts and not arguments.own:
         raise UsageError("--exchange needs to know which of the hosts this one is", remedy="say --own HOST:PORT")
@@ -107,17 +108,17 @@ def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Lo
     print(f"{chosen.name}: {chosen.reason}", file=sys.stderr)
     if cluster.size == 1:
         return replace(cluster, nodes=(replace(cluster.me, address=chosen.address),))
-    met = peers.meet(
+    met = meeting.meet(
         cluster,
-        peers.Card(socket.gethostname(), chosen.address, chosen.name),
-        port=cluster.master.port or peers.DEFAULT_PORT,
+        Card(socket.gethostname(), chosen.address, chosen.name),
+        port=cluster.master.port or meeting.DEFAULT_PORT,
         secret=wire.secret_of(cluster, found.facts.job_id),
         deadline_s=arguments.timeout,
         stop=threading.Event(),
         log=log,
     )
     try:
-        return met.placed(cluster)
+        return placed(cluster, met.cards)
     finally:
         met.close()
 

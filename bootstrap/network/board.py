@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import random
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from ..errors import PeersMissing
 from ..job import Cluster, Log, StopRequest
-from .peers import Card
+from .cards import Card, named
+from .wait import Wait
 from .wire import Forged, nonce, parse, plain
-
-_FIRST_PAUSE, _LONGEST_PAUSE, _SAY_AFTER = 0.2, 4.0, 10.0
 
 
 class Board(Protocol):
@@ -46,25 +43,15 @@ def meet_by_board(
     """
     notes = _Notes(board, secret)
     node = _Node0(notes, cluster, card) if cluster.node_rank == 0 else _Other(notes, cluster, card)
-    started = said = time.monotonic()
-    pause = _FIRST_PAUSE
-    while True:
-        cards = node.look()
-        if cards is not None:
-            return cards
-        now = time.monotonic()
-        if stop.is_set() or now + pause > started + deadline_s:
+    wait = Wait("waiting at the shared place", deadline_s=deadline_s, stop=stop, log=log, longest=4.0)
+    while (cards := node.look()) is None:
+        if not wait.again(awaited=node.awaited()):
             raise PeersMissing(
-                "Not all nodes came to the shared place" + (" (asked to stop)" if stop.is_set() else ""),
+                f"Not all nodes came to the shared place{wait.cause}",
                 where=node.awaited(),
-                why=f"after {now - started:.0f} s",
+                why=f"after {wait.elapsed:.0f} s",
             )
-        if now - said > _SAY_AFTER:
-            said = now
-            log.info("waiting at the shared place", awaited=node.awaited(), left_s=round(started + deadline_s - now))
-        # Hundreds of nodes that look at the same moment are a load of their own.
-        stop.wait(pause * random.uniform(0.75, 1.0))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    return cards
 
 
 class _Notes:
@@ -108,8 +95,7 @@ class _Node0:
         return tuple(Card(**entry["card"]) for entry in entries)
 
     def awaited(self) -> str:
-        names = [f"node {rank} ({self._cluster.nodes[rank].host or 'name unknown'})" for rank in self._missing()]
-        return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        return named(self._missing(), [node.host for node in self._cluster.nodes])
 
     def _missing(self) -> list[int]:
         return [rank for rank in range(self._cluster.size) if rank not in self._cards]
@@ -135,5 +121,5 @@ class _Other:
 
     def awaited(self) -> str:
         if not self._answered:
-            return f"node 0 ({self._cluster.master.host})"
+            return named([0], [self._cluster.master.host])
         return "node 0's table: it waits for others itself"

@@ -23,6 +23,7 @@ from .wire import LONGEST_LINE, PROTOCOL, Forged, Seal, nonce, parse, plain
 
 _PATIENCE = 15.0  # seconds a stranger may take to prove that it is one of us
 _PROGRESS = 1.0  # seconds between two words on who is awaited: one for each arrival would be n * n lines
+_LONGEST_SILENCE = 32767.0  # seconds that the kernel lets a probe be away
 _LINGER_RESET = struct.pack("ii", 1, 0)  # close with a reset: leaves no TIME_WAIT behind
 
 
@@ -54,7 +55,7 @@ class Hub:
     is silent for ``silence_s`` seconds even to the kernel is gone.
     """
 
-    def __init__(self, size: int, secret: bytes, port: int, silence_s: float = 60.0) -> None:
+    def __init__(self, size: int, secret: bytes, port: int, silence_s: float) -> None:
         """Listens at once. Raises :class:`PeersMissing` when ``port`` cannot be had."""
         self._size, self._secret, self._silence_s = size, secret, silence_s
         self._members: dict[int, _Member] = {}
@@ -253,8 +254,12 @@ def _listen(port: int) -> socket.socket:
 
 def tune(connection: socket.socket, silence_s: float) -> None:
     """Send each line at once, and have the kernel end the connection of a peer that is cut off after ``silence_s``
-    seconds, by its own probes.
+    seconds (0: never), by its own probes.
     """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own making
+    if not silence_s:
+        return
+    silence_s = min(silence_s, _LONGEST_SILENCE)
     probe = max(1, int(silence_s / 6))
     options = (
         ("TCP_KEEPIDLE", max(1, int(silence_s / 3))),
@@ -262,7 +267,6 @@ def tune(connection: socket.socket, silence_s: float) -> None:
         ("TCP_KEEPCNT", 4),
         ("TCP_USER_TIMEOUT", int(silence_s * 1000)),  # counts where something of ours is unanswered
     )
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own making
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in options:
         if hasattr(socket, name):

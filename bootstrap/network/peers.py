@@ -1,13 +1,9 @@
-"""The bootstraps of a job meet, learn each other's addresses, wait for each other and tell of failures.
+"""What the bootstraps of a job say to each other once they have met: they wait for each other and tell of failures::
 
-Every node (node 0 too) is a client of the hub that node 0 runs (:mod:`bootstrap.network.hub`)::
-
-    peers = meet(cluster, card, port=..., secret=..., deadline_s=..., stop=..., log=...)
-    cluster = peers.placed(cluster)          # every node now has its address on the chosen interface
-    peers.barrier("fetch", took={...}, deadline_s=..., stop=...)
-    peers.on_failure(supervisor_stops)       # another node failed, or is gone
-    peers.failed({...}) or peers.ended(0)    # ours
-    peers.close()
+peers.barrier("fetch", took={...}, deadline_s=..., stop=...)
+peers.on_failure(supervisor_stops)       # another node failed, or is gone
+peers.failed({...}) or peers.ended(0)    # ours
+peers.close()
 """
 
 from __future__ import annotations
@@ -16,30 +12,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import NameUnresolved, PeersMissing
-from ..job import Cluster, Log, StopRequest
-from .hub import Hub, tune
+from ..errors import PeersMissing
+from ..job import StopRequest
+from .cards import Card, named
+from .hub import Hub
 from .line import Line, Refused
-from .resolve import resolve
-from .wire import Forged
 
-DEFAULT_PORT = 29499  # beside torchrun's own, where nothing else is expected
-_ONE_TRY = 10.0  # seconds for one attempt to reach the hub
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 3.0
 _FAREWELL = 2.0  # seconds that the hub may take to read our last words
 _LOOK = 0.2  # seconds between two looks at a stop request
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What a node tells of itself: its own host name, its address on the chosen interface, and that one's name."""
-
-    host: str
-    address: str
-    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,106 +58,15 @@ class Arrival:
     after: float
 
 
-def meet(
-    cluster: Cluster,
-    card: Card,
-    *,
-    port: int,
-    secret: bytes,
-    deadline_s: float,
-    stop: StopRequest,
-    log: Log,
-    silence_s: float = 60.0,
-) -> Peers:
-    """Meet all nodes of the job within ``deadline_s`` seconds; node 0 listens at ``port`` until all have come.
-
-    From then on a node that is cut off counts as gone after ``silence_s`` seconds; one whose bootstrap died, at once.
-    Raises :class:`PeersMissing` naming who did not come (or why node 0 cannot be reached), also when ``stop`` is set.
-    """
-    end = time.monotonic() + deadline_s
-    hub = Hub(cluster.size, secret, port, silence_s) if cluster.node_rank == 0 else None
-    peers = None
-    try:
-        peers = _join(cluster, card, "127.0.0.1" if hub else cluster.master.host, port, secret, end, stop, log)
-        peers._hub = hub
-        tune(peers._line.socket, silence_s)
-        peers._await_all(cluster, end, stop, log)
-    except BaseException:
-        if peers is not None:
-            peers.close()
-        if hub is not None:
-            hub.close()
-        raise
-    return peers
-
-
-def _join(
-    cluster: Cluster, card: Card, host: str, port: int, secret: bytes, end: float, stop: StopRequest, log: Log
-) -> Peers:
-    started = time.monotonic()
-    pause, why = _FIRST_PAUSE, "no attempt was made"
-    said = started
-    while not stop.is_set():
-        left = end - time.monotonic()
-        try:
-            addresses = resolve(host, deadline_s=max(left, 0.0), stop=stop, log=log)
-            return _connect(addresses, port, cluster.node_rank, card, secret, min(_ONE_TRY, max(left, 1.0)))
-        except NameUnresolved as error:
-            why = str(error.what) + (f" ({error.why})" if error.why else "")
-        except Refused as refusal:
-            why = f"node 0 refused: {refusal}"
-        except (OSError, ValueError) as error:
-            why = str(error) or type(error).__name__
-        now = time.monotonic()
-        if now + pause > end:
-            break
-        if now - said > 5.0:
-            said = now
-            log.info("waiting for node 0", host=host, port=port, why=why, left_s=round(end - now))
-        stop.wait(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    raise PeersMissing(
-        "Node 0 could not be reached" + (" (asked to stop)" if stop.is_set() else ""),
-        where=f"{host}, port {port}",
-        why=f"{why}, after {time.monotonic() - started:.0f} s",
-        remedy="look at node 0's log: it must be up, and let this job's nodes reach that port",
-    )
-
-
-def _connect(addresses: Sequence[str], port: int, rank: int, card: Card, secret: bytes, patience_s: float) -> Peers:
-    """Through the meeting port to the channel. Raises :class:`OSError`, ``ValueError`` or :class:`Refused`."""
-    problem: OSError | None = None
-    for address in addresses:
-        try:
-            meeting = Line(address, port, secret, patience_s)
-        except OSError as error:
-            problem = error
-            continue
-        with meeting.socket:
-            meeting.say({"rank": rank})
-            channel_port = meeting.hear().get("channel")
-        if not isinstance(channel_port, int):
-            raise Forged("node 0 does not tell where it listens")
-        channel = Line(address, channel_port, secret, patience_s)
-        channel.say({"rank": rank, "card": {"host": card.host, "address": card.address, "interface": card.interface}})
-        try:
-            welcome = channel.hear()
-            if "refused" in welcome:
-                raise Refused(welcome["refused"])
-        except BaseException:
-            channel.socket.close()
-            raise
-        return Peers(rank, channel)
-    raise problem or OSError("the name has no address")
-
-
 class Peers:
-    """This node's end of the conversation; made by :func:`meet`. Its methods may be called from any thread."""
+    """This node's end of the conversation, made by :func:`bootstrap.network.meeting.meet`. Its methods may be called
+    from any thread.
+    """
 
-    def __init__(self, rank: int, line: Line) -> None:
+    def __init__(self, rank: int, line: Line, hub: Hub | None) -> None:
+        """``line`` leads to the hub, which is ours to close where we run it."""
         self.rank = rank
-        self._line = line
-        self._hub: Hub | None = None
+        self._line, self._hub = line, hub
         self._changed = threading.Condition()
         self._cards: list[Card] = []
         self._awaited: dict[str, list[int]] = {}
@@ -210,9 +102,20 @@ class Peers:
     def _all_told(self) -> bool:
         return {*self._ended, *(failure.rank for failure in self._news if failure.lost)} >= set(range(len(self._cards)))
 
-    def placed(self, cluster: Cluster) -> Cluster:
-        """``cluster`` with every node's address on the chosen interface, and a name where the platform told none."""
-        return placed(cluster, self._cards)
+    @property
+    def lost(self) -> str:
+        """How the conversation ended before its time; empty while it lasts."""
+        with self._changed:
+            return self._lost
+
+    def awaited(self, name: str = "") -> list[int]:
+        """Who has not come to the barrier of this name, or to the meeting itself, as far as node 0 has told."""
+        with self._changed:
+            return list(self._awaited.get(name, []))
+
+    def all_here(self, patience_s: float, stop: StopRequest) -> bool:
+        """Wait until every node has come, ``patience_s`` seconds at most: whether they have."""
+        return self._wait(lambda: bool(self._cards), time.monotonic() + patience_s, stop)
 
     def barrier(
         self, name: str, *, took: Mapping[str, float], deadline_s: float, stop: StopRequest
@@ -226,11 +129,14 @@ class Peers:
         with self._changed:
             if name in self._open:
                 return tuple(self._open[name])
-            failures, awaited, lost = list(self._failures), self._awaited.get(name, []), self._lost
+            failures = list(self._failures)
         if failures:
             raise PeersMissing(f"A node failed before all were ready ({name})", where=str(failures[0]))
-        why = lost or ("asked to stop" if stop.is_set() else f"they did not come within {deadline_s:g} s")
-        raise PeersMissing(f"Not all nodes were ready ({name})", where=_named(awaited, self._cards), why=why)
+        raise PeersMissing(
+            f"Not all nodes were ready ({name})",
+            where=named(self.awaited(name), [card.host for card in self._cards]),
+            why=self.lost or ("asked to stop" if stop.is_set() else f"they did not come within {deadline_s:g} s"),
+        )
 
     def on_failure(self, listener: Callable[[Failure], object]) -> None:
         """Call ``listener`` (in another thread) for the first bad news of another node, at once if there is some."""
@@ -284,22 +190,6 @@ class Peers:
             self._line.say(message)
         except OSError:
             pass  # the reader notices the end of the connection and says what it means
-
-    def _await_all(self, cluster: Cluster, end: float, stop: StopRequest, log: Log) -> None:
-        while not self._wait(lambda: bool(self._cards), min(end, time.monotonic() + 5.0), stop):
-            with self._changed:
-                awaited, lost = self._awaited.get("", []), self._lost
-            left = end - time.monotonic()
-            if left > 0 and not lost and not stop.is_set():
-                log.info("waiting for nodes", awaited=_hosts(awaited, cluster), left_s=round(left))
-                continue
-            raise PeersMissing(
-                f"{len(awaited)} of {cluster.size} nodes did not come"
-                if awaited
-                else "The conversation with node 0 ended before all nodes had come",
-                where=_hosts(awaited, cluster),
-                why=lost or ("asked to stop" if stop.is_set() else "the deadline has passed"),
-            )
 
     def _wait(self, happened: Callable[[], bool], end: float | None, stop: StopRequest) -> bool:
         """Whether it happened: before the end, a stop request, or the loss of the hub."""
@@ -361,15 +251,6 @@ class Peers:
             listener(failure)
 
 
-def placed(cluster: Cluster, cards: Sequence[Card]) -> Cluster:
-    """``cluster`` with what each node's card tells, wherever the cards come from."""
-    nodes = tuple(
-        replace(node, address=card.address or None, host=node.host or card.host or card.address)
-        for node, card in zip(cluster.nodes, cards, strict=True)
-    )
-    return replace(cluster, nodes=nodes)
-
-
 def told(arrivals: Sequence[Arrival]) -> list[str]:
     """The table of a barrier, in lines: who spent how many seconds on what, the last to come marked."""
     spent = list(dict.fromkeys(name for arrival in arrivals for name in arrival.took))
@@ -383,15 +264,3 @@ def told(arrivals: Sequence[Arrival]) -> list[str]:
     if last is not None and last.after > 1.0:
         lines[1 + arrivals.index(last)] += "  <- the last"
     return lines
-
-
-def _hosts(ranks: Sequence[int], cluster: Cluster) -> str:
-    return _list([f"node {rank} ({cluster.nodes[rank].host or 'name unknown'})" for rank in ranks])
-
-
-def _named(ranks: Sequence[int], cards: Sequence[Card]) -> str:
-    return _list([f"node {rank} ({cards[rank].host})" for rank in ranks])
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 
 from ..errors import PeersMissing
 from ..job import Log, StopRequest
+from .wait import Wait
 
-_ONE_TRY, _FIRST_PAUSE, _LONGEST_PAUSE, _SAY_AFTER = 5.0, 0.1, 2.0, 5.0
+_ONE_TRY = 5.0  # seconds
 
 
 def wait_for_port(host: str, port: int, *, deadline_s: float, stop: StopRequest, log: Log) -> None:
@@ -16,25 +16,17 @@ def wait_for_port(host: str, port: int, *, deadline_s: float, stop: StopRequest,
 
     Raises :class:`PeersMissing` after ``deadline_s`` seconds, with the last reason, or when a stop was asked for.
     """
-    started = time.monotonic()
-    end, pause, said, why = started + deadline_s, _FIRST_PAUSE, started, "no attempt was made"
-    while not stop.is_set():
+    wait = Wait("waiting for a port", deadline_s=deadline_s, stop=stop, log=log, longest=2.0)
+    while True:
         try:
-            with socket.create_connection((host, port), timeout=max(0.1, min(_ONE_TRY, end - time.monotonic()))):
+            with socket.create_connection((host, port), timeout=max(0.1, min(_ONE_TRY, wait.left))):
                 return
         except OSError as error:
             why = error.strerror or str(error)
-        now = time.monotonic()
-        if now + pause > end:
-            break
-        if now - said > _SAY_AFTER:
-            said = now
-            log.info("waiting for a port", host=host, port=port, why=why, left_s=round(end - now))
-        stop.wait(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    raise PeersMissing(
-        "A port of another node does not answer" + (" (asked to stop)" if stop.is_set() else ""),
-        where=f"{host}, port {port}",
-        why=f"{why}, after {time.monotonic() - started:.0f} s",
-        remedy="look at that node's log, and whether this job's nodes may reach the port",
-    )
+        if not wait.again(host=host, port=port, why=why):
+            raise PeersMissing(
+                f"A port of another node does not answer{wait.cause}",
+                where=f"{host}, port {port}",
+                why=f"{why}, after {wait.elapsed:.0f} s",
+                remedy="look at that node's log, and whether this job's nodes may reach the port",
+            )

@@ -16,9 +16,8 @@ from pathlib import Path
 
 from ..errors import NameUnresolved
 from ..job import Log, StopRequest
+from .wait import Wait
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0
-_SAY_AFTER = 5.0  # seconds of silence before a wait is worth a line
 _AT_ONCE = 32  # names asked for at the same time: a job of 256 nodes must not flood its name server
 
 
@@ -28,32 +27,22 @@ def resolve(host: str, *, deadline_s: float, stop: StopRequest, log: Log) -> lis
     Raises :class:`NameUnresolved` naming the host, the last answer and the resolver, at the deadline or when a stop
     was asked for.
     """
-    started = time.monotonic()
-    pause, answer, attempts, said = _FIRST_PAUSE, "no answer", 0, started
+    wait = Wait("waiting for a name", deadline_s=deadline_s, stop=stop, log=log)
+    attempts = 0
     while True:
-        left = started + deadline_s - time.monotonic()
         # One look always, however short the deadline: a name in /etc/hosts needs no time.
-        found = _ask(host, max(left, 1.0), stop)
+        answer = _ask(host, max(wait.left, 1.0), stop)
         attempts += 1
-        if isinstance(found, list):
+        if isinstance(answer, list):
             if attempts > 1:
-                log.info("a name is there now", host=host, after_s=round(time.monotonic() - started, 1))
-            return found
-        answer = found
-        now = time.monotonic()
-        if stop.is_set() or now + pause > started + deadline_s:
-            break
-        if now - said > _SAY_AFTER:
-            said = now
-            log.info("waiting for a name", host=host, answer=answer, left_s=round(started + deadline_s - now))
-        stop.wait(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    raise NameUnresolved(
-        f"The host name {host} could not be resolved"
-        + (" (asked to stop)" if stop.is_set() else f" within {deadline_s:g} s"),
-        where=host,
-        why=f"{answer}, after {attempts} {'attempt' if attempts == 1 else 'attempts'}; resolver: {resolver()}",
-    )
+                log.info("a name is there now", host=host, after_s=round(wait.elapsed, 1))
+            return answer
+        if not wait.again(host=host, answer=answer):
+            raise NameUnresolved(
+                f"The host name {host} could not be resolved" + (wait.cause or f" within {deadline_s:g} s"),
+                where=host,
+                why=f"{answer}, after {attempts} {'attempt' if attempts == 1 else 'attempts'}; resolver: {resolver()}",
+            )
 
 
 def resolve_all(hosts: Iterable[str], *, deadline_s: float, stop: StopRequest, log: Log) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import BootstrapError, UsageError
 from ..job import AskedBy, Cluster
@@ -20,6 +21,10 @@ from ..settings import option
 from ..storage.url import parse
 from . import first_failure
 from .run import Run
+
+if TYPE_CHECKING:
+    from ..network.cards import Card
+    from ..network.peers import Failure
 
 _OLD_DNS_TOOL = "dls-dns-fixer"
 _SETTLE = 5.0  # seconds for the others' bad news to come in, when there is some
@@ -39,7 +44,7 @@ def meet(run: Run) -> None:
         _check_possible(run)
     if chosen.meet == "no" or (chosen.meet == "auto" and not need):
         return
-    from ..network.peers import Card  # asyncio behind it costs more than a plain job's whole connect
+    from ..network.cards import Card
 
     assert run.interface is not None
     began = time.monotonic()
@@ -83,12 +88,13 @@ def _check_possible(run: Run) -> None:
         raise UsageError("--meet store needs a log URL: the addresses are exchanged there", remedy="give --log URL")
 
 
-def _by_port(run: Run, own: object, stop_with_others: bool) -> Cluster:
-    from ..network import peers, wire
+def _by_port(run: Run, own: Card, stop_with_others: bool) -> Cluster:
+    from ..network import meeting, wire  # asyncio behind it costs more than a plain job's whole connect
+    from ..network.cards import placed
 
-    assert run.job is not None and run.resolved is not None and isinstance(own, peers.Card)
+    assert run.job is not None and run.resolved is not None
     chosen, cluster = run.resolved.settings, run.job.cluster
-    run.peers = peers.meet(
+    run.peers = meeting.meet(
         cluster,
         own,
         port=chosen.meet_port,
@@ -96,22 +102,24 @@ def _by_port(run: Run, own: object, stop_with_others: bool) -> Cluster:
         deadline_s=chosen.peer_timeout,
         stop=run.signals.stop,
         log=run.console,
+        silence_s=chosen.peer_silence,
     )
 
-    def heard(failure: peers.Failure) -> None:
+    def heard(failure: Failure) -> None:
         run.console.warning(f"{failure}" + ("" if stop_with_others else "; going on"))
         if stop_with_others and run.ending is None and not run.signals.stop.is_set():
             run.signals.request_stop(AskedBy.PEER, str(failure))
 
     run.peers.on_failure(heard)
-    return run.peers.placed(cluster)
+    return placed(cluster, run.peers.cards)
 
 
-def _by_store(run: Run, own: object) -> Cluster:
-    from ..network import board, peers, wire
+def _by_store(run: Run, own: Card) -> Cluster:
+    from ..network import board, wire
+    from ..network.cards import placed
     from ..shipping.board import StoreBoard
 
-    assert run.job is not None and run.resolved is not None and isinstance(own, peers.Card) and run.stores is not None
+    assert run.job is not None and run.resolved is not None and run.stores is not None
     chosen, cluster = run.resolved.settings, run.job.cluster
     log = parse(run.job.log)
     place = log.child(f".meeting-{run.job.facts.job_id or 'job'}/")
@@ -127,7 +135,7 @@ def _by_store(run: Run, own: object) -> Cluster:
     )
     if cluster.node_rank > 0:
         run.board.clear()  # its card has been read; that it is gone tells node 0 that this node has read the table
-    return peers.placed(cluster, cards)
+    return placed(cluster, cards)
 
 
 def write_addresses(run: Run) -> None:

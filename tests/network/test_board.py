@@ -11,7 +11,7 @@ import pytest
 from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.network.board import meet_by_board
-from bootstrap.network.peers import Card
+from bootstrap.network.cards import Card
 
 
 class Quiet:

@@ -16,8 +16,10 @@ import pytest
 
 from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
+from bootstrap.network.cards import Card, placed
 from bootstrap.network.hub import Hub
-from bootstrap.network.peers import Arrival, Card, Failure, Peers, meet, told
+from bootstrap.network.meeting import meet
+from bootstrap.network.peers import Arrival, Failure, Peers, told
 from bootstrap.network.wire import secret_of
 from tests.conftest import lab_or_skip
 from tests.lab.netns import Host, running_hosts
@@ -91,9 +93,9 @@ def side_by_side(calls: list[Callable[[], object]]) -> list[object]:
 def test_every_node_learns_every_address() -> None:
     with together(3) as peers:
         for rank, mine in enumerate(peers):
-            placed = mine.placed(cluster(3, rank))
-            assert [node.address for node in placed.nodes] == ["10.88.0.1", "10.88.0.2", "10.88.0.3"]
-            assert [node.host for node in placed.nodes] == ["127.0.0.1", "host-1", "host-2"]
+            nodes = placed(cluster(3, rank), mine.cards).nodes
+            assert [node.address for node in nodes] == ["10.88.0.1", "10.88.0.2", "10.88.0.3"]
+            assert [node.host for node in nodes] == ["127.0.0.1", "host-1", "host-2"]
             assert mine.cards[2] == Card("host-2", "10.88.0.3", "ib0")
 
 
@@ -141,7 +143,7 @@ def test_another_jobs_node_is_refused_and_does_not_count() -> None:
 
 
 def test_a_node_does_not_believe_a_hub_that_lacks_the_secret() -> None:
-    hub = Hub(2, b"another", 0)
+    hub = Hub(2, b"another", 0, 60.0)
     try:
         with pytest.raises(PeersMissing, match="another secret or another job"):
             join(2, 1, hub.meeting_port, deadline_s=0.5)
@@ -332,7 +334,8 @@ def test_the_others_may_wait_for_node_0_to_end() -> None:
 NODE = """
 import sys, threading
 from bootstrap.job import Cluster, Node
-from bootstrap.network.peers import Card, meet
+from bootstrap.network.cards import Card, placed
+from bootstrap.network.meeting import meet
 class Log:
     def info(self, event, **facts): pass
     debug = warning = error = info
@@ -343,7 +346,7 @@ peers = meet(cluster, Card(names[rank], f"10.88.0.{rank + 1}"), port=port, secre
              stop=threading.Event(), log=Log(), silence_s=3)
 there = threading.Event()
 peers.on_failure(lambda failure: (print(failure, flush=True), there.set()))
-print("met", [node.address for node in peers.placed(cluster).nodes], flush=True)
+print("met", [node.address for node in placed(cluster, peers.cards).nodes], flush=True)
 there.wait(120)
 peers.close()
 """
