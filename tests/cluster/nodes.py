@@ -1,4 +1,4 @@
-"""Two machines, and one `bootstrap run` on each: what a job of two nodes is on a real platform."""
+"""Machines, and one `bootstrap run` on each: what a job of two nodes or more is on a real platform."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.platforms import NAMES, PLATFORMS
+from tests.cluster.platforms import PLATFORMS, names
 from tests.conftest import lab_or_skip
 from tests.lab.netns import Host, running_hosts
 
@@ -23,7 +23,7 @@ SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass
 class Node:
-    """One of the two. ``home`` is its own directory; ``record`` its run.json."""
+    """One of them. ``home`` is its own directory; ``record`` its run.json."""
 
     host: Host
     home: Path
@@ -62,9 +62,11 @@ class Node:
 
 
 @contextmanager
-def two_nodes(platform: str, tmp_path: Path, python: str = sys.executable, **environ: str) -> Iterator[list[Node]]:
-    """Both, called as ``platform`` would call them, ``python`` first on their PATH. What still runs is killed."""
-    with lab_or_skip(), running_hosts(2, tmp_path / "lab", NAMES[platform]) as hosts:
+def several_nodes(
+    count: int, platform: str, tmp_path: Path, python: str = sys.executable, **environ: str
+) -> Iterator[list[Node]]:
+    """All, called as ``platform`` would call them, ``python`` first on their PATH. What still runs is killed."""
+    with lab_or_skip(), running_hosts(count, tmp_path / "lab", names(platform, count)) as hosts:
         nodes = []
         for number, host in enumerate(hosts):
             home = tmp_path / f"node-{number}"
@@ -77,7 +79,7 @@ def two_nodes(platform: str, tmp_path: Path, python: str = sys.executable, **env
                 "BOOTSTRAP_PEER_TIMEOUT": "90",
                 "OMP_NUM_THREADS": "1",
             }
-            nodes.append(Node(host, home, {**own, **PLATFORMS[platform](number), **environ}))
+            nodes.append(Node(host, home, {**own, **PLATFORMS[platform](number, count), **environ}))
         try:
             yield nodes
         finally:
@@ -87,13 +89,19 @@ def two_nodes(platform: str, tmp_path: Path, python: str = sys.executable, **env
                     node.process.wait()
 
 
+def two_nodes(
+    platform: str, tmp_path: Path, python: str = sys.executable, **environ: str
+) -> AbstractContextManager[list[Node]]:
+    return several_nodes(2, platform, tmp_path, python, **environ)
+
+
 def run(nodes: list[Node], *words: str, **more: str) -> list[int]:
-    """The same on both, to the end; their exit codes."""
+    """The same on all, to the end; their exit codes."""
     for node in nodes:
         node.start(*words, **more)
     return [node.end() for node in nodes]
 
 
 def story(nodes: list[Node]) -> str:
-    """What both said, for the message of an assertion."""
+    """What all said, for the message of an assertion."""
     return "\n".join(f"--- node {number}\n{node.said}" for number, node in enumerate(nodes))

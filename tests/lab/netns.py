@@ -58,6 +58,11 @@ class Host:
         """``ip link set``: for example ``link("ib0", "down")`` in the middle of a job."""
         ip("-n", self.namespace, "link", "set", device, *words)
 
+    def cut_off(self, device: str) -> None:
+        """Unplug it behind the host's back: the device stays up, frames vanish, and nobody is told."""
+        lab, _, number = self.namespace.rpartition("-")
+        ip("-n", f"{lab}-switch", "link", "set", f"{device}-{number}", "nomaster")
+
 
 @contextlib.contextmanager
 def running_hosts(count: int, directory: Path, names: Sequence[str] = ()) -> Iterator[list[Host]]:
