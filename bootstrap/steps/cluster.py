@@ -7,8 +7,6 @@ several nodes goes on without a port of ours, as it always did, and nothing of o
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from ..network.cards import Card
     from ..network.peers import Failure
 
-_OLD_DNS_TOOL = "dls-dns-fixer"
 _SETTLE = 5.0  # seconds for the others' bad news to come in, when there is some
 
 
@@ -208,23 +205,3 @@ def leave(run: Run) -> None:
                 run.board.clear()
         except BootstrapError as error:
             run.console.debug(f"the notes of the meeting stay: {error}")
-
-
-def names_over_tcp(run: Run) -> None:
-    """The platform's wish to ask name servers over TCP holds for us as well. The C library reads it once, from the
-    process's own environment, when it is first asked. ModelArts v1's own tool is run where an image still has it.
-    """
-    assert run.job is not None
-    options = run.job.facts.environ.get("RES_OPTIONS")
-    if not options:
-        return
-    os.environ["RES_OPTIONS"] = options
-    tool = shutil.which(_OLD_DNS_TOOL)
-    if tool is None:
-        return
-    try:
-        done = subprocess.run([tool], capture_output=True, timeout=_SETTLE, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        run.console.warning(f"{tool} did not work, and is not needed: {error}")
-    else:
-        run.console.info(f"{tool} ended with {done.returncode}")

@@ -18,7 +18,6 @@ from .run import Run
 def step(run: Run) -> None:
     assert run.job is not None and run.resolved is not None and run.stores is not None
     job, source = run.job, run.resolved.sources["interface"]
-    cluster.names_over_tcp(run)
     run.interface = choose_interface(job, run.resolved.settings, source)
     if run.interface is not None:
         run.console.info(f"{run.interface.name} {run.interface.address} ({run.interface.reason})")

@@ -9,13 +9,16 @@ from ..credentials.hardening import harden
 from ..errors import BootstrapError
 from ..job import Job, Log
 from ..storage.url import parse
+from . import names
 from .run import Run
 
 
 def step(run: Run) -> None:
     assert run.job is not None
+    names.over_tcp(run)
     try:
-        run.decrypted = decrypt_environment(run.environ, run.secrets, run.console)
+        environ = {**run.environ, **run.job.facts.environ}  # a tool that asks for keys asks for names
+        run.decrypted = decrypt_environment(environ, run.secrets, run.console)
         open_stores(run)
         assert run.keyring is not None
         check_keys(run.job, run.keyring, run.console)

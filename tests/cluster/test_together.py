@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -148,37 +147,6 @@ def test_a_bootstrap_that_is_killed_is_noticed(tmp_path: Path) -> None:
 
 
 # --- faults --------------------------------------------------------------------------------------------------------
-
-
-def test_a_name_that_appears_late_is_waited_for(tmp_path: Path) -> None:
-    with two_nodes("modelarts", tmp_path) as nodes:
-        table = tmp_path / "lab/hosts"
-        whole = table.read_text()
-        table.write_text(whole.replace(" ma-job-7-worker-0.ma-job-7\n", " not-yet\n"))
-        nodes[1].start("--meet", "port", *python(SHOW))
-        nodes[1].wait_for("said", "waiting for a name")
-        table.write_text(whole)
-        nodes[0].start("--meet", "port", *python(SHOW))
-        assert [node.end() for node in nodes] == [0, 0], story(nodes)
-
-
-def test_names_are_asked_for_over_tcp_where_the_platform_wishes_it(tmp_path: Path) -> None:
-    """The name server speaks TCP only, and nobody else knows node 0."""
-    with two_nodes("dls", tmp_path) as nodes:
-        table = tmp_path / "lab/hosts"
-        table.write_text(table.read_text().replace(" job-custom0-0\n", " unknown\n"))
-        (tmp_path / "resolv.conf").write_text("nameserver 10.77.0.1\noptions timeout:1 attempts:1\n")
-        script = f'mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec "$@"'
-        server = Path(__file__).parents[1] / "network/tcp_name_server.py"
-        serving = nodes[0].host.start(sys.executable, str(server), "10.77.0.1", "10.77.0.1", stdout=subprocess.PIPE)
-        try:
-            assert serving.stdout is not None and serving.stdout.readline() == "ready\n"
-            nodes[0].start("--meet", "port", *python(SHOW))
-            nodes[1].start("--meet", "port", *python(SHOW), front=("sh", "-c", script, "sh"), DLS_USE_DNS_TCP="1")
-            assert [node.end() for node in nodes] == [0, 0], story(nodes)
-        finally:
-            serving.kill()
-            serving.communicate()
 
 
 def test_a_node_that_never_comes_is_named(tmp_path: Path) -> None:

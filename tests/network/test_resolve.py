@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,22 @@ def machine(tmp_path: Path) -> Iterator[Host]:
         yield host
 
 
+@contextmanager
+def name_server(machine: Host, directory: Path, spoken: str, records: str = "") -> Iterator[Path]:
+    """One on ``machine``; what it knows is the file that this gives."""
+    known = directory / "records"
+    known.write_text(records)
+    argv = (sys.executable, str(Path(__file__).with_name("name_server.py")), machine.eth0, str(known), spoken)
+    serving = machine.start(*argv, stdout=subprocess.PIPE)
+    try:
+        assert serving.stdout is not None
+        assert serving.stdout.readline().endswith("ready\n")
+        yield known
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
 def with_resolver(tmp_path: Path, *command: str, server: str = "10.77.0.1") -> list[str]:
     """``command`` with this name server and ``lab.test`` to search; each process on a lab's host has its own mounts."""
     resolver = tmp_path / "resolv.conf"
@@ -137,19 +154,12 @@ print(socket.gethostbyname("tcp-only.lab.test"))
 @pytest.mark.netns
 def test_use_vc_makes_the_systems_resolver_ask_over_tcp(machine: Host, tmp_path: Path) -> None:
     """What ``DLS_USE_DNS_TCP`` becomes, against a name server that speaks TCP only."""
-    server = Path(__file__).with_name("tcp_name_server.py")
-    serving = machine.start(sys.executable, str(server), "10.77.0.1", "10.1.2.3", stdout=subprocess.PIPE)
-    try:
-        assert serving.stdout is not None
-        assert serving.stdout.readline() == "ready\n"
+    with name_server(machine, tmp_path, "tcp", "10.1.2.3 tcp-only.lab.test\n"):
         ask = with_resolver(tmp_path, sys.executable, "-c", DNS_OVER_TCP)
         over_tcp = machine.run(*ask, env={**os.environ, "RES_OPTIONS": "use-vc"})
         assert over_tcp.stdout == "10.1.2.3\n"
         over_udp = machine.run(*ask, env={**os.environ, "RES_OPTIONS": ""}, check=False)
         assert over_udp.returncode != 0
-    finally:
-        serving.kill()
-        serving.communicate()
 
 
 def test_the_resolver_is_told_in_words(tmp_path: Path) -> None:
