@@ -50,14 +50,61 @@ def test_any_chunking_gives_what_one_replacement_over_all_bytes_gives(stream: tu
     assert passed == reference(b"".join(chunks), secrets)
 
 
-@settings(max_examples=300, deadline=None)
-@given(streams(), st.integers(0, 3), st.integers(0, 30))
-def test_the_fast_no_is_never_wrong(stream: tuple[list[str], list[bytes]], runs: int, long_run: int) -> None:
+@settings(max_examples=400, deadline=None)
+@given(streams(), st.sampled_from([1, 10, 1 << 30]), st.sampled_from([1, 8, 1 << 30]), st.sampled_from([1, 4096]))
+def test_the_fast_no_is_never_wrong(
+    stream: tuple[list[str], list[bytes]], rare: int, choose_again: int, sample: int
+) -> None:
+    """Whatever letters were chosen, after whatever bytes, and however soon they are given up."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(redact, "RUN", 1)  # else it is not asked about secrets as short as these
-        patch.setattr(redact, "RUNS", runs)
-        patch.setattr(redact, "LONG_RUN", long_run)
+        patch.setattr(redact, "RARE", rare)
+        patch.setattr(redact, "CHOOSE_AGAIN", choose_again)
+        patch.setattr(redact, "SAMPLE", sample)
         test_any_chunking_gives_what_one_replacement_over_all_bytes_gives.hypothesis.inner_test(stream)
+
+
+KEYS = [
+    "AKIAIOSFODNN7EXAMPLE",
+    "wJalrXUtnFEMI/K7MDENG+bPxRfi",
+    "hunter22",
+    'p/a+s s&"w\u00f6rd\\1',
+    "22hunter2hunter22",
+]
+LINE = b"[2026-02-03 04:05:06.789] INFO worker 3: step 12345/100000 loss=0.12345 lr=1.2e-05 images/s=1234.5\n"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2 * len(LINE)), st.sampled_from(sorted({f for k in KEYS for f in forms(k)})))),
+    st.lists(st.integers(1, 700), min_size=1, max_size=40),
+)
+def test_any_spelling_anywhere_in_a_training_log_is_masked(put: list[tuple[int, bytes]], sizes: list[int]) -> None:
+    """Long streams of ordinary lines, in which the letters are chosen that a log has seldom."""
+    data = LINE * 20
+    for skip, spelling in put:
+        data += (LINE * 3)[:skip] + spelling
+    data += LINE
+    redactor, passed, at = Redactor(Secrets(*KEYS)), b"", 0
+    while at < len(data):
+        size = sizes[at % len(sizes)]
+        passed += redactor.feed(data[at : at + size])
+        at += size
+    assert passed + redactor.flush() == reference(data, KEYS)
+
+
+@pytest.mark.parametrize("spelling", sorted({f for k in KEYS[:3] for f in forms(k)}))
+def test_a_secret_at_every_place_around_a_border_of_chunks_is_masked(spelling: bytes) -> None:
+    for before in range(len(spelling) + 2):
+        redactor = Redactor(Secrets(*KEYS))
+        data = LINE * 3 + spelling + LINE
+        cut = 3 * len(LINE) + before - 1
+        passed = redactor.feed(data[:cut]) + redactor.feed(data[cut:]) + redactor.flush()
+        assert passed == reference(data, KEYS)
+
+
+def test_of_secrets_that_begin_alike_the_longest_is_masked_and_of_those_that_overlap_the_first() -> None:
+    redactor = Redactor(Secrets("horse-battery", "horse-battery-staple", "staple-gun"))
+    assert redactor.mask("horse-battery-staple horse-battery-staple-gun horse-battery.") == "*** ***-gun ***."
 
 
 @settings(max_examples=200, deadline=None)
