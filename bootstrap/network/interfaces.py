@@ -6,8 +6,9 @@ The order is the old image's habit made explicit: what was asked for, InfiniBand
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InterfaceMissing
 from ..job import Sourced
@@ -38,10 +39,18 @@ class Interface:
     def loopback(self) -> bool:
         return self.address in ("127.0.0.1", "::1") or self.name == "lo"
 
+    def by_address(self, address: str) -> Interface | None:
+        """This interface with one of its addresses as the one to use; nothing if it has no such address."""
+        if address in self.addresses:
+            return replace(self, addresses=(address, *(other for other in self.addresses if other != address)))
+        if self.loopback and re.fullmatch(r"127(\.\d{1,3}){3}", address):  # all of 127.0.0.0/8 is its own
+            return replace(self, addresses=(address,))
+        return None
+
     def __str__(self) -> str:
         state = "up" if self.up else "down"
-        speed = f", {self.speed} Mb/s" if self.speed else ""
-        return f"{self.name} ({state}, {', '.join(self.addresses) or 'no address'}{speed})"
+        told = [state, ", ".join(self.addresses) or "no address", *([f"{self.speed} Mb/s"] if self.speed else [])]
+        return f"{self.name} ({', '.join(told)})"
 
 
 def inventory() -> tuple[Interface, ...]:
@@ -67,15 +76,16 @@ def inventory() -> tuple[Interface, ...]:
 def choose(asked: Sourced | None = None, *, required: bool = False) -> Interface:
     """The interface to use, with the reason.
 
-    ``asked`` is a name from an option or from the platform; ``required`` says that a person asked, so nothing else
-    will do: then :class:`InterfaceMissing` lists what is there. A platform's default that is absent or down is passed
-    over, and the reason says so. With nothing but a loopback left, that is the answer.
+    ``asked`` is a name or an address, from an option or from the platform; ``required`` says that a person asked, so
+    nothing else will do: then :class:`InterfaceMissing` lists what is there. A platform's default that is absent or
+    down is passed over, and the reason says so. With nothing but a loopback left, that is the answer.
     """
     there = inventory()
     by_name = {interface.name: interface for interface in there}
     passed_over: list[str] = []
     if asked:
-        candidate = by_name.get(asked.value)
+        with_address = (interface.by_address(asked.value) for interface in there)
+        candidate = by_name.get(asked.value) or next(filter(None, with_address), None)
         if candidate and candidate.usable:
             return _chosen(candidate, f"asked for by {asked.source}", passed_over)
         problem = str(candidate) if candidate else f"{asked.value} is absent"
@@ -106,7 +116,7 @@ def choose(asked: Sourced | None = None, *, required: bool = False) -> Interface
 
 def _chosen(interface: Interface, why: str, passed_over: Sequence[str]) -> Interface:
     reason = "; ".join([why, *(f"passed over: {text}" for text in passed_over)])
-    return Interface(interface.name, interface.addresses, interface.up, interface.speed, reason)
+    return replace(interface, reason=reason)
 
 
 def _default_routes() -> list[str]:

@@ -105,15 +105,13 @@ def _ip(*words: str, text: str | None = None) -> None:
 
 
 def loopback(count: int) -> list[Machine]:
-    """Machines that are one: they share the network, so the ports that jobs meet at are picked free for this one."""
+    """Machines that are one, each with an address of its own in the loopback's network. They share the ports, so those
+    that jobs meet at are picked free for this one.
+    """
     ports = _free_ports(2)
-    shared = {
-        "BOOTSTRAP_INTERFACE": "lo",
-        "BOOTSTRAP_MEET_PORT": str(ports[0]),
-        "MASTER_PORT": str(ports[1]),
-    }
+    shared = {"BOOTSTRAP_MEET_PORT": str(ports[0]), "MASTER_PORT": str(ports[1])}
     addresses = [f"127.0.{number // 250}.{number % 250 + 1}" for number in range(count)]
-    return [Machine(address, address, (), dict(shared)) for address in addresses]
+    return [Machine(address, address, (), {**shared, "BOOTSTRAP_INTERFACE": address}) for address in addresses]
 
 
 def _free_ports(count: int) -> list[int]:

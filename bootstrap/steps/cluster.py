@@ -199,9 +199,11 @@ def leave(run: Run) -> None:
     """The last word to the other nodes."""
     if run.peers is not None:
         run.peers.close()
-    if run.board is not None:
+    if run.board is not None and run.job is not None:
+        met, rank = run.job.cluster.me.address is not None, run.job.cluster.node_rank
         try:
-            if not run.board.has_others:  # else somebody still has to read what this node wrote
+            # A node takes its card away when it has read node 0's table: while cards lie there, the table must.
+            if not (met and rank == 0 and run.board.has_others):
                 run.board.clear()
         except BootstrapError as error:
             run.console.debug(f"the notes of the meeting stay: {error}")

@@ -20,8 +20,9 @@ def step(run: Run) -> None:
     job, source = run.job, run.resolved.sources["interface"]
     run.interface = choose_interface(job, run.resolved.settings, source)
     if run.interface is not None:
-        run.console.info(f"{run.interface.name} {run.interface.address} ({run.interface.reason})")
-        run.record.update(interface={"name": run.interface.name, "address": run.interface.address})
+        name, address, speed = run.interface.name, run.interface.address, run.interface.speed
+        run.console.info(f"{name} {address}{f', {speed} Mb/s' if speed else ''} ({run.interface.reason})")
+        run.record.update(interface={"name": name, "address": address, "speed_mbps": speed})
     else:
         run.console.info("a single node needs no interface")
     probe_outputs(job, run.stores, run.console)

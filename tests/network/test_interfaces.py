@@ -56,6 +56,16 @@ def test_what_was_asked_for_comes_first(machine: Host) -> None:
 
 
 @pytest.mark.netns
+def test_an_interface_may_be_asked_for_by_one_of_its_addresses(machine: Host) -> None:
+    ip("-n", machine.namespace, "address", "add", "10.99.0.1/24", "dev", "eth0")
+    ip("-n", machine.namespace, "address", "add", "fd00:77::1/64", "dev", "eth0", "nodad")
+    for address in ("10.77.0.1", "10.99.0.1", "fd00:77::1"):
+        assert chosen(machine, address, "--interface", required=True)[:2] == ("eth0", address)
+    assert chosen(machine, "127.1.2.3", "--interface", required=True)[:2] == ("lo", "127.1.2.3")
+    assert "10.99.0.2 is absent" in chosen(machine, "10.99.0.2", "--interface", required=True)[2]
+
+
+@pytest.mark.netns
 def test_an_interface_that_is_down_is_passed_over_and_said(machine: Host) -> None:
     machine.link("ib0", "down")
     ip("-n", machine.namespace, "route", "add", "default", "via", "10.77.0.254")
@@ -112,3 +122,12 @@ def test_every_interface_of_this_machine_is_listed_with_its_state() -> None:
     assert loopback.usable
     assert loopback.loopback
     assert "127.0.0.1" in loopback.addresses
+
+
+@pytest.mark.netns
+def test_speed_is_told_where_the_driver_knows_it(machine: Host) -> None:
+    say = "from bootstrap.network.interfaces import inventory\nfor one in inventory(): print(one)"
+    told = machine.run(sys.executable, "-c", say).stdout
+    speed = machine.run("cat", "/sys/class/net/ib0/speed").stdout.strip()
+    assert f"ib0 (up, 10.88.0.1, {speed} Mb/s)\n" in told
+    assert "Mb/s" not in told.partition("\n")[0], "the loopback has none"
