@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import platform
 import re
 import shutil
@@ -21,17 +22,32 @@ PLATFORM_TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 IGNORED = shutil.ignore_patterns("__pycache__", "wheels", "test", "tests", "*.a")
 
 
-def build(engine: Engine, target: str, context: Path, *, base: str = "", tag: str = "") -> str:
-    """One target of Dockerfile.base, out of ``context``. Layers are kept by the engine: only what changed is built."""
-    tag = tag or f"localhost/modelarts-bootstrap:{target}"
+def runtime(engine: Engine, context: Path) -> str:
+    """The target of that name, and under names of their own the stages before it, or their layers would not be kept."""
+    engine.base("bullseye")
+    for stage, network in (("python", "host"), ("tree", "none"), ("runtime", "none")):
+        tag = _build(engine, stage, context, network=network)
+    return tag
+
+
+def base_image(engine: Engine, target: str, context: Path, base: str) -> str:
+    """base-v1 or base-v2 upon ``base``; quick when the runtime is there."""
+    return _build(engine, target, context, arguments={"BASE_IMAGE": base})
+
+
+def _build(
+    engine: Engine, target: str, context: Path, network: str = "none", arguments: dict[str, str] | None = None
+) -> str:
     with (engine.directory / "dockerfile-base.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # or several workers would compile the same Python at the same time
-        engine.base("bullseye")
-        arguments = {"BASE_IMAGE": base} if base else {}
-        compiled = "localhost/modelarts-bootstrap:python"
-        engine.build(context, compiled, dockerfile=DOCKERFILE, network="host", options=["--target=python"])
-        engine.build(context, tag, dockerfile=DOCKERFILE, arguments=arguments, options=[f"--target={target}"])
-    return tag
+        return engine.build(
+            context,
+            f"localhost/modelarts-bootstrap:{target}",
+            dockerfile=DOCKERFILE,
+            network=network,
+            arguments=arguments,
+            options=[f"--target={target}"],
+        )
 
 
 def make_context(engine: Engine, directory: Path) -> Path:
@@ -72,4 +88,5 @@ def wheels(engine: Engine) -> Path:
             if done.returncode:
                 raise LabUnavailable(f"lab: no wheels for the runtime image: {' '.join(done.stderr.split()[-40:])}")
             fresh.rename(kept)
+        os.utime(kept)  # for housekeeping
     return kept

@@ -42,7 +42,7 @@ def example(request: pytest.FixtureRequest, workshop: Workshop, runtime: str, wi
     python = workshop.image("python", f"FROM {with_python}\nRUN ln -s python3 /usr/bin/python")
     for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
         stand_in = request.getfixturevalue("old_python") if base.startswith("python:3.6") else python
-        workshop.engine.podman("tag", stand_in, f"docker.io/{base if '/' in base else 'library/' + base}")
+        workshop.engine.tag(stand_in, f"docker.io/{base if '/' in base else 'library/' + base}")
     (tmp_path / "Miniconda3.sh").write_text(CONDA)
     name = "docs-" + re.sub(r"\W+", "-", request.param.lower())
     return workshop.image(name, dockerfile, {"Miniconda3.sh": tmp_path / "Miniconda3.sh"})
