@@ -45,18 +45,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", metavar="FILE", help="write the results here as well")
     arguments = parser.parse_args()
-    lab = engine()
-    with tempfile.TemporaryDirectory() as directory:
+    with engine() as lab, tempfile.TemporaryDirectory() as directory:
         context = recipe.make_context(lab, Path(directory))
         base = lab.base("bookworm")
-        runtime = recipe.build(lab, "runtime", context)
+        runtime = recipe.runtime(lab, context)
         images = {"runtime": runtime, "debian:bookworm-slim": base}
-        images |= {target: recipe.build(lab, target, context, base=base) for target in ("base-v1", "base-v2")}
+        images |= {target: recipe.base_image(lab, target, context, base) for target in ("base-v1", "base-v2")}
         (Path(directory) / "normal").mkdir()
         dockerfile = Path(directory) / "normal/Dockerfile"
         dockerfile.write_text(NORMAL.format(python=lab.base("bookworm", include=["python3"]), runtime=runtime))
         normal = lab.build(dockerfile.parent, "localhost/lab/normal-install")
-    results = {"sizes": sizes(lab, images), "tree": tree(lab, runtime), "start": starts(lab, normal, arguments.rounds)}
+        results = {
+            "sizes": sizes(lab, images),
+            "tree": tree(lab, runtime),
+            "start": starts(lab, normal, arguments.rounds),
+        }
     tell(results)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=2) + "\n")

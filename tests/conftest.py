@@ -92,10 +92,10 @@ def faulty(seaweedfs: Store) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="session")
-def containers() -> Engine:
+def containers() -> Iterator[Engine]:
     """podman with runc, its own configuration and storage, and Debian as the base image."""
-    with lab_or_skip():
-        return engine()
+    with lab_or_skip(), engine() as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")

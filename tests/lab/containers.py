@@ -1,7 +1,8 @@
 """Real containers without an engine of the machine: podman and runc with a configuration and a storage of their own.
 
 Nothing global is read or written; images and layers are kept between runs under the temporary directory, so that the
-base image (some 8 s to build out of Debian's packages) and unchanged layers of a Dockerfile are made only once.
+base image (some 8 s to build out of Debian's packages) and unchanged layers of a Dockerfile are made only once. What is
+no longer needed goes (``housekeeping.py``).
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import housekeeping
 from tests.lab.stores import LabUnavailable
 
 PROGRAMS = ("podman", "runc", "mmdebstrap")
-OWNER = "lab.owner"  # a label with the id of the test process that a container belongs to
 
 # Root in a sandbox may lack CAP_SYS_RESOURCE, and its cgroups are often v1 with a hybrid v2 mount: crun refuses the
 # latter, and podman's default limits the former. No network backend is ever used, yet podman wants one: cni needs no
@@ -38,7 +39,7 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 tmp_dir = "{directory}/tmp"
-image_copy_tmp_dir = "{directory}/tmp"
+image_copy_tmp_dir = "{directory}/scratch"
 [network]
 network_backend = "cni"
 """
@@ -47,6 +48,8 @@ STORAGE_CONF = """
 driver = "overlay"
 graphroot = "{directory}/graph"
 runroot = "{directory}/run"
+[storage.options.overlay]
+skip_mount_home = "true"
 """
 
 
@@ -98,13 +101,16 @@ class Engine:
         if os.geteuid() != 0:
             raise LabUnavailable("lab: containers need root here")
         self.directory = directory
-        for name in ("graph", "run", "tmp", "config"):
+        self.scratch = directory / "scratch"
+        for name in ("graph", "run", "tmp", "config", "scratch", "used"):
             (directory / name).mkdir(parents=True, exist_ok=True)
         self._write("containers.conf", CONTAINERS_CONF.format(directory=directory))
         self._write("storage.conf", STORAGE_CONF.format(directory=directory))
         self._write("policy.json", json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
         self._write("registries.conf", 'unqualified-search-registries = ["docker.io"]\n')
-        self._remove_orphans()
+        shown = self.podman("ps", check=False)
+        if shown.returncode:
+            raise LabUnavailable(f"lab: podman does not work here: {' '.join(shown.stderr.split())}")
 
     # --- podman itself
 
@@ -115,7 +121,7 @@ class Engine:
         return {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.directory),
-            "TMPDIR": str(self.directory / "tmp"),
+            "TMPDIR": str(self.scratch),
             "CONTAINERS_CONF": str(self.directory / "config/containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.directory / "config/storage.conf"),
             "CONTAINERS_REGISTRIES_CONF": str(self.directory / "config/registries.conf"),
@@ -127,7 +133,7 @@ class Engine:
         """One podman command. Raises AssertionError with what it said when it fails and ``check`` is set."""
         answer = subprocess.run(
             self.argv(*arguments),
-            cwd=self.directory,  # where conmon leaves an empty file "oom" when the kernel has struck
+            cwd=self.scratch,  # where conmon leaves an empty file "oom" when the kernel has struck
             env=self.environ(),
             text=True,
             capture_output=True,
@@ -151,10 +157,11 @@ class Engine:
         if include:
             digest = hashlib.sha256(" ".join(sorted(include)).encode()).hexdigest()[:12]
             tag = f"localhost/lab/{suite}-{digest}"
-        with self._lock("base"):
+        with self._making("base"):
+            housekeeping.mark(self, tag).touch()
             if self.podman("image", "exists", tag, check=False).returncode == 0:
                 return tag
-            tree = self.directory / "tmp" / f"{suite}-{uuid.uuid4().hex}.tar"
+            tree = self.scratch / f"{suite}-{uuid.uuid4().hex}.tar"
             more = [f"--include={','.join(include)}"] if include else []
             made = subprocess.run(
                 ["mmdebstrap", "--quiet", "--variant=minbase", *more, suite, str(tree)],
@@ -185,9 +192,14 @@ class Engine:
         words = ["build", "--pull=never", "--format", "docker", f"--network={network}", "--tag", tag]
         words += [f"--file={dockerfile}"] if dockerfile else []
         words += [f"--build-arg={name}={value}" for name, value in (arguments or {}).items()]
-        with self._lock(f"build-{hashlib.sha256(tag.encode()).hexdigest()[:12]}"):
+        with self._making(tag):
             self.podman(*words, *options, str(context), timeout=900)
         return tag
+
+    def tag(self, image: str, name: str) -> None:
+        """Gives it another name."""
+        housekeeping.mark(self, name).touch()
+        self.podman("tag", image, name)
 
     # --- containers
 
@@ -230,7 +242,7 @@ class Engine:
     def _words(
         env: Mapping[str, str] | None, mounts: Mapping[Path, str] | None, hosts: Mapping[str, str] | None, network: str
     ) -> list[str]:
-        words = ["--pull=never", f"--network={network}", f"--label={OWNER}={os.getpid()}"]
+        words = ["--pull=never", f"--network={network}"]
         words += [f"--env={name}={value}" for name, value in (env or {}).items()]
         words += [f"--volume={source}:{target}" for source, target in (mounts or {}).items()]
         words += [f"--add-host={name}:{address}" for name, address in (hosts or {}).items()]
@@ -245,26 +257,21 @@ class Engine:
         fresh.write_text(text)
         fresh.rename(path)
 
-    def _remove_orphans(self) -> None:
-        """Containers whose test process was killed before it could remove them."""
-        shown = self.podman("ps", "--all", "--format", f'{{{{.ID}}}} {{{{index .Labels "{OWNER}"}}}}', check=False)
-        if shown.returncode:
-            raise LabUnavailable(f"lab: podman does not work here: {' '.join(shown.stderr.split())}")
-        for line in shown.stdout.splitlines():
-            name, _, owner = line.partition(" ")
-            if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
-                self.podman("rm", "--force", "--time", "0", name, check=False)
-
     @contextlib.contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        with (self.directory / f"{name}.lock").open("w") as handle:
+    def _making(self, name: str) -> Iterator[None]:
+        """Nobody else makes it meanwhile, and housekeeping knows that it is wanted."""
+        with housekeeping.mark(self, name).open("w") as handle:
+            os.utime(handle.fileno())
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
 
-def engine() -> Engine:
+@contextlib.contextmanager
+def engine() -> Iterator[Engine]:
     """The lab's engine, its storage kept from run to run in one place under the temporary directory."""
-    return Engine(Path(tempfile.gettempdir()) / f"modelarts-bootstrap-lab-{os.getuid()}")
+    lab = Engine(Path(tempfile.gettempdir()) / f"modelarts-bootstrap-lab-{os.getuid()}")
+    with housekeeping.living_in(lab):
+        yield lab
 
 
 def _roomy_tmpdir() -> str:
