@@ -160,6 +160,13 @@ _BY_LOG = (
         "Use smaller batches, gradient accumulation or checkpointing",
     ),
     _log_rule(
+        r"[Cc]an(?:'t|not) fork|fork: (?:retry: )?Resource temporarily unavailable"
+        r"|can't start new thread|(?:[Tt]hread|pthread_create)\b.*: Resource temporarily unavailable",
+        "processes-used-up",
+        "no more processes or threads could be started",
+        "Look at the limits (pids of the container, ulimit -u); use fewer data-loader workers, set OMP_NUM_THREADS",
+    ),
+    _log_rule(
         r"ModuleNotFoundError: No module named|ImportError: cannot import",
         "module-missing",
         "a Python module could not be imported",

@@ -70,6 +70,14 @@ def test_signals_are_named_whether_a_shell_stood_between_or_not(number: int, id:
     [
         ("OSError: [Errno 28] No space left on device", "disk-full"),
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "device-out-of-memory"),
+        ("sh: 0: Cannot fork", "processes-used-up"),
+        ("bash: fork: retry: Resource temporarily unavailable", "processes-used-up"),
+        ("RuntimeError: can't start new thread", "processes-used-up"),
+        (
+            "OpenBLAS blas_thread_init: pthread_create failed for thread 3 of 64: Resource temporarily unavailable",
+            "processes-used-up",
+        ),
+        ("libgomp: Thread creation failed: Resource temporarily unavailable", "processes-used-up"),
         ("ModuleNotFoundError: No module named 'apex'", "module-missing"),
         ("train.py: error: unrecognized arguments: --data_url=/x", "arguments-unknown"),
         ("socket.gaierror: [Errno -2] Name or service not known", "name-unresolved"),
