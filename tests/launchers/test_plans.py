@@ -207,6 +207,20 @@ def test_paddle_keeps_what_the_user_set() -> None:
     assert "POD_IP" not in values(made)
 
 
+def test_a_script_that_calls_paddles_launcher_itself_is_left_as_it_is_and_the_launcher_is_told_by_variables() -> None:
+    strays = {"PADDLE_TRAINER_ID": "0", "PADDLE_NNODES": "4"}
+    made = plan("paddle", situation(command=("bash", "run.sh"), environ=strays))
+    assert made.command == ("bash", "run.sh")
+    assert values(made) == {
+        "POD_IP": "10.88.0.2",
+        "PADDLE_MASTER": "10.88.0.1:6000",
+        "PADDLE_RANK": "1",
+        "PADDLE_JOB_ID": "job-7",
+        "PADDLE_NPROC_PER_NODE": "8",
+    }
+    assert [removed.name for removed in made.remove] == ["PADDLE_TRAINER_ID"]
+
+
 def test_paddle_on_a_single_node_needs_no_master() -> None:
     made = plan("paddle", situation(**SINGLE))
     assert made.command == ("python3", "-m", "paddle.distributed.launch", "--nproc_per_node", "8", *COMMAND)
