@@ -2,7 +2,8 @@
 
 JAX reads ``JAX_COORDINATOR_ADDRESS`` itself; ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID`` are a wide-spread
 convention that ``jax.distributed.initialize`` does not read: scripts pass them on. A proxy in the environment makes
-its gRPC hang, so the nodes are named in ``no_proxy``.
+its gRPC hang, so the nodes are named in ``no_proxy``. On CPUs its Gloo exchanges data over the interface that the
+host's name belongs to (seen with 0.10.2), and reads no variable for it; on GPUs NCCL's is read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Real training engines (torch, paddle, ray, Open MPI), where the machine has them.
+"""Real training engines, where the machine has them.
 
 They are large, so they need not live in the tests' own environment: ``BOOTSTRAP_TEST_ENGINES`` names a Python that has
-them (``pip install torch paddlepaddle ray numpy``); else the tests' own is looked at.
+them (``pip install -r tests/lab/engines.txt``); else the tests' own is looked at.
 """
 
 from __future__ import annotations
