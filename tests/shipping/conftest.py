@@ -79,3 +79,9 @@ def enough(container: Container) -> None:
 
 def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def rss(pid: int, field: str = "VmRSS") -> float:
+    """Megabytes."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024

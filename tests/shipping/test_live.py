@@ -16,7 +16,7 @@ from tests.e2e.conftest import Remote
 from tests.e2e.job import LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, refused, reset, unanswered
 from tests.lab.stores import Store
-from tests.shipping.conftest import INTERVAL, enough, heartbeat, live_log, live_size, size, until
+from tests.shipping.conftest import INTERVAL, enough, heartbeat, live_log, live_size, rss, size, until
 
 
 def sent(proxy: FaultyProxy, key: str) -> int:
@@ -26,12 +26,6 @@ def sent(proxy: FaultyProxy, key: str) -> int:
         for request in proxy.seen
         if request.method in ("PUT", "POST") and request.key.startswith(key) and "heartbeat" not in request.key
     )
-
-
-def rss(pid: int, field: str = "VmRSS") -> float:
-    """Megabytes."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) / 1024
 
 
 def test_new_bytes_are_there_while_it_runs_and_one_whole_log_at_the_end(talker: Container, remote: Remote) -> None:
