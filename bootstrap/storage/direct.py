@@ -189,7 +189,7 @@ def _add(lane: Lane, connection: Connection, key: str, upload: str, number: int,
     _send(connection, content)
     answer = connection.answer()
     expect(answer, 200, 0)
-    return answer.headers.get("etag", "")
+    return answer.header("etag")
 
 
 def _complete(lane: Lane, connection: Connection, key: str, upload: str, etags: Sequence[str]) -> None:

@@ -60,12 +60,11 @@ def bring_all(
         if lane is not None:
             errands = Errands(parts)
             heavy = sum(isinstance(part, Piece) for part in parts)
-            rides = min(MOST_RIDES, len(parts))
 
             def drive(number: int) -> None:
-                ride(lane, errands, pace, halt, number=number, heavy=heavy)
+                ride(lane, errands, pace, halt)
 
-            for ended in in_parallel(range(rides), drive, width=rides, beat=beat):
+            for ended in in_parallel(errands.rides(heavy, halt), drive, width=MOST_RIDES, beat=beat):
                 ended.value()
             parts = errands.left_over()
 
@@ -117,7 +116,8 @@ class Whole(Errand):
         size = self._entry.size
         expect(answer, 200, size)
         # Encrypted objects have ETags that look like a digest; only the answer says so.
-        found = replace(self._entry, etag=answer.etag) if answer.etag else self._entry
+        etag = answer.etag
+        found = self._entry if etag in ("", self._entry.etag) else replace(self._entry, etag=etag)
         if size <= _AT_ONCE:
             body = connection.body(size)
             md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()

@@ -6,8 +6,9 @@ What the lane cannot do is left over, never lost: an errand ends with its ``take
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bootstrap.job import StopRequest
@@ -26,9 +27,10 @@ BUSY = (429, 503)
 
 _TRIES = 2  # on the lane; the client of record has its own
 _STRIKES = 3  # connections in a row that brought nothing
-_FEW = 4  # connections do for small objects while many requests are on their way on each; more fight for the CPU
+_FEW = 8  # connections do, when many requests are on their way on each
+_LOOK = 0.02  # seconds between two looks at whether one connection more would be of use
+_BUSY = 0.75  # of a core is what one thread of Python has: beyond that, threads only fight for the interpreter
 _WELL = 64  # answers after which a connection may be sent more ahead
-_SPARE = 0.05  # seconds between a spare ride's looks at whether it is needed
 
 MOST_RIDES = 16
 """Connections of one transfer over the lane, the spare ones included."""
@@ -58,6 +60,21 @@ class Errand:
 E = TypeVar("E", bound=Errand)
 
 
+class _Load:
+    """How much of a core this process used since the last look that counted."""
+
+    def __init__(self) -> None:
+        self._used, self._then = time.process_time(), time.monotonic()
+
+    def was_low(self) -> bool:
+        used, then = time.process_time(), time.monotonic()
+        if then - self._then < _LOOK:
+            return False
+        share = (used - self._used) / (then - self._then)
+        self._used, self._then = used, then
+        return share < _BUSY
+
+
 class Errands(Generic[E]):
     """What is to be done, shared by all rides; and what is left over."""
 
@@ -66,6 +83,7 @@ class Errands(Generic[E]):
         self._waiting = deque(waiting)
         self._lock = threading.Lock()
         self._ahead = _AHEAD
+        self._news = threading.Event()  # a connection has ended
         self.hopeless = False  # a ride has found that the lane does not work
 
     def __len__(self) -> int:
@@ -82,10 +100,25 @@ class Errands(Generic[E]):
                 batch.append(self._waiting.popleft())
         return batch
 
-    @property
-    def sent_ahead(self) -> bool:
-        """Whether a few connections do, since many requests are on their way on each."""
-        return self._ahead > _FEW
+    def rides(self, heavy: int, stop: StopRequest) -> Iterator[int]:
+        """A number for each connection when it comes to be of use.
+
+        At once: the first, and one for each of so many ``heavy`` errands. One more whenever the process was idle, which
+        means waiting for the network; the spare ones when it turns out that this server wants few requests sent ahead.
+        """
+        most = min(MOST_RIDES, len(self._waiting))
+        yield from range(min(most, 1 + heavy))
+        load = _Load()
+        for number in range(1 + heavy, most):
+            spare = number >= _FEW + heavy
+            while self._ahead > _FEW:
+                self._news.wait(None if spare else _LOOK)
+                self._news.clear()
+                if not self._waiting or self.hopeless or stop.is_set():
+                    return
+                if not spare and load.was_low():
+                    break
+            yield number
 
     def went_well(self) -> None:
         """A connection has brought many answers: more may be sent ahead again."""
@@ -107,6 +140,7 @@ class Errands(Generic[E]):
                     self._waiting.appendleft(errand)
                 else:
                     self._left.append(errand)
+        self._news.set()
 
     def leave(self, errand: E) -> None:
         """The lane is no place for this one."""
@@ -121,14 +155,8 @@ class Errands(Generic[E]):
             return self._left
 
 
-def ride(lane: Lane, errands: Errands[E], pace: Pace, stop: StopRequest, *, number: int = 0, heavy: int = 0) -> None:
-    """Do errands on one connection, or on the next when it ends, until there are none or the lane does not work.
-
-    A ride whose ``number`` is beyond what the work needs is a spare one: it joins when requests cannot be sent ahead.
-    """
-    while number >= _FEW + heavy and errands.sent_ahead and len(errands) and not errands.hopeless:
-        if stop.wait(_SPARE):
-            raise TransferStopped
+def ride(lane: Lane, errands: Errands[E], pace: Pace, stop: StopRequest) -> None:
+    """Do errands on one connection, or on the next when it ends, until there are none or the lane does not work."""
     strikes = 0
     while len(errands) and strikes < _STRIKES:
         answered = _ride_once(lane, errands, pace, stop)

@@ -13,7 +13,6 @@ import urllib.parse
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from bootstrap.errors import CredentialsExpired
 from bootstrap.job import Endpoint
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 _PLAIN_BUCKET = re.compile(r"[a-z0-9-]+")
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
+_OBJECT = re.compile(r"<Contents>(.*?)</Contents>", re.DOTALL)
+_FIELD = re.compile(r"<(Key|LastModified|ETag|Size)>([^<]*)</")
 _PAGE = 1000
 
 
@@ -86,8 +87,7 @@ class Lane:
                 if token is None and b"<IsTruncated>true<" in page:
                     raise Unusual("a listing of the first version")
                 if token is not None:
-                    text = ElementTree.fromstring(token[0]).text or ""
-                    connection.send(self._list(prefix, text, _PAGE))
+                    connection.send(self._list(prefix, _unescaped(token[1].decode()), _PAGE))
                 yield from _entries(page)
                 if token is None:
                     self.worked()
@@ -136,25 +136,50 @@ def _page(connection: Connection) -> bytes:
 
 
 def _entries(page: bytes) -> list[Entry]:
+    """The objects on a page of a listing: read as text where it has the shape that stores write, which takes a third
+    of the time, and as XML where anything is out of the ordinary.
+    """
+    try:
+        text = page.decode().replace("&quot;", '"').replace("&#34;", '"')
+        objects = [dict(_FIELD.findall(each)) for each in _OBJECT.findall(text)]
+        if not objects or text.count("Contents>") != 2 * len(objects) or "&" in text or "<!" in text:
+            objects = _parsed(page)
+        encoded = "EncodingType>url<" in text
+        return [_entry(found, encoded) for found in objects]
+    except (KeyError, ValueError) as error:
+        raise Unusual("a listing of another shape") from error
+
+
+def _entry(found: dict[str, str], encoded: bool) -> Entry:
+    key = found["Key"]
+    if encoded and ("%" in key or "+" in key):
+        key = urllib.parse.unquote_plus(key)
+    if not key:
+        raise ValueError("an object without a key")
+    mtime = datetime.fromisoformat(f"{found['LastModified'][:19]}+00:00").timestamp()
+    return Entry(key, int(found["Size"]), found.get("ETag", "").strip('"'), mtime)
+
+
+def _parsed(page: bytes) -> list[dict[str, str]]:
+    from xml.etree import ElementTree  # 5 ms, for those alone who meet such a listing
+
     try:
         root = ElementTree.fromstring(page)
     except ElementTree.ParseError as error:
         raise Unusual("a listing that is no XML") from error
-    encoded = any(child.tag.endswith("EncodingType") and child.text == "url" for child in root)
-    entries = []
-    for child in root:
-        if not child.tag.endswith("Contents"):
-            continue
-        found = {part.tag.rpartition("}")[2]: part.text for part in child}
-        try:
-            key, size, moment = found["Key"] or "", int(found["Size"] or ""), found["LastModified"] or ""
-            mtime = datetime.fromisoformat(f"{moment[:19]}+00:00").timestamp()
-        except (KeyError, ValueError) as error:
-            raise Unusual("a listing of another shape") from error
-        if encoded:
-            key = urllib.parse.unquote_plus(key)
-        entries.append(Entry(key, size, (found.get("ETag") or "").strip('"'), mtime))
-    return entries
+    return [
+        {part.tag.rpartition("}")[2]: part.text or "" for part in child}
+        for child in root
+        if child.tag.rpartition("}")[2] == "Contents"
+    ]
+
+
+def _unescaped(text: str) -> str:
+    if "&" not in text:
+        return text
+    from html import unescape  # 3 ms, for a token that no store was seen to give
+
+    return unescape(text)
 
 
 def _quoted(text: str, safe: str) -> str:

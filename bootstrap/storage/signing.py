@@ -15,13 +15,14 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Signer:
-    """Makes the heads of signed requests to one host. The day's key is computed once a day, not once a request."""
+    """Makes the heads of signed requests to one host. What depends on the time is made once a second."""
 
     def __init__(self, credentials: Credentials, region: str, host: str) -> None:
         self.credentials = credentials
         self._region = region
         self._host = host
-        self._day = ""
+        self._second = 0
+        self._moment = self._scope = ""
         self._key = b""
         self._names = "host;x-amz-content-sha256;x-amz-date" + ";x-amz-security-token" * bool(credentials.token)
 
@@ -33,8 +34,7 @@ class Signer:
         ``digest`` is the body's SHA-256, ``copy`` the source of a copy inside the store (``/bucket/key``, encoded);
         ``more`` are further header lines, each with its line end, left unsigned.
         """
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
+        moment, scope, key = self._now()
         token = self.credentials.token
         names = self._names
         signed = f"host:{self._host}\nx-amz-content-sha256:{digest}\n"
@@ -48,7 +48,7 @@ class Signer:
             more = f"x-amz-security-token: {token}\r\n{more}"
         canonical = f"{method}\n{path}\n{query}\n{signed}\n{names}\n{digest}"
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        seal = hmac.digest(self._day_key(moment[:8]), text.encode(), "sha256").hex()
+        seal = hmac.digest(key, text.encode(), "sha256").hex()
         return (
             f"{method} {path}{'?' if query else ''}{query} HTTP/1.1\r\n"
             f"Host: {self._host}\r\n"
@@ -59,10 +59,18 @@ class Signer:
             f"{more}\r\n"
         ).encode()
 
-    def _day_key(self, day: str) -> bytes:
-        if day != self._day:
-            key = f"AWS4{self.credentials.secret_key}".encode()
-            for part in (day, self._region, "s3", "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._key, self._day = key, day
-        return self._key
+    def _now(self) -> tuple[str, str, bytes]:
+        """Moment, scope and key, made anew once a second: hundreds of requests are signed in each."""
+        second = int(time.time())
+        if second != self._second:
+            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
+            key = self._key
+            if scope != self._scope:
+                key = f"AWS4{self.credentials.secret_key}".encode()
+                for part in scope.split("/"):
+                    key = hmac.digest(key, part.encode(), "sha256")
+            self._moment, self._scope, self._key = moment, scope, key
+            self._second = second  # last: whoever sees it on another thread finds the rest
+            return moment, scope, key
+        return self._moment, self._scope, self._key

@@ -131,12 +131,11 @@ class Upload:
         if lane is not None:
             errands = Errands(parts)
             heavy = sum(isinstance(part, PutPart) for part in parts)
-            rides = min(MOST_RIDES, len(parts))
 
             def drive(number: int) -> None:
-                ride(lane, errands, self._pace, self.halt, number=number, heavy=heavy)
+                ride(lane, errands, self._pace, self.halt)
 
-            for ended in in_parallel(range(rides), drive, width=rides, beat=beat):
+            for ended in in_parallel(errands.rides(heavy, self.halt), drive, width=MOST_RIDES, beat=beat):
                 ended.value()
             parts = errands.left_over()
 
@@ -281,7 +280,7 @@ class PutPart(Errand):
     def take(self, connection: Connection, answer: Answer) -> None:
         expect(answer, 200, answer.size)
         connection.body(answer.size)
-        etag = answer.headers.get("etag", "").strip('"')
+        etag = answer.header("etag").strip('"')
         if not etag:
             raise Unusual("a part without an ETag")
         try:

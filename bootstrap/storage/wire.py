@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootstrap.storage.store import ENCRYPTED
@@ -27,28 +26,49 @@ class Unusual(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, the headers by lower-case name, and how long the body is that comes next."""
+    """A status, the headers, and how many bytes the body has that comes next (``size``).
 
-    status: int
-    headers: dict[str, str]
-    size: int
+    Headers are searched for when they are asked for: of most, nobody ever wants to know anything.
+    """
+
+    __slots__ = ("_head", "_names", "size", "status")
+
+    def __init__(self, head: str) -> None:
+        """``head`` is all up to the blank line. Raises :class:`Unusual` if no plain body of known length follows."""
+        self._head, self._names = head, head.lower()
+        if not head.startswith("HTTP/1.1 ") or self.header("transfer-encoding") or self.header("content-encoding"):
+            raise Unusual(head.partition("\r\n")[0])
+        try:
+            self.status = int(head[9:12])
+            self.size = 0 if self.status == 204 else int(self.header("content-length"))
+        except ValueError:
+            raise Unusual(head.partition("\r\n")[0]) from None
+
+    def header(self, name: str) -> str:
+        """The value of the header, whose ``name`` is in small letters; empty if there is none."""
+        at = self._names.find(f"\r\n{name}:")
+        if at < 0:
+            return ""
+        at += len(name) + 3
+        end = self._head.find("\r\n", at)
+        return self._head[at : end if end >= 0 else None].strip()
 
     @property
     def etag(self) -> str:
         """The ETag, made unlike any MD5 if it is not one: encrypted objects have 32 digits of something else."""
-        etag = self.headers.get("etag", "").strip('"')
-        for dialect in ("amz", "obs"):
-            kind = self.headers.get(f"x-{dialect}-server-side-encryption", "AES256")
-            if kind != "AES256" or f"x-{dialect}-server-side-encryption-customer-algorithm" in self.headers:
-                return etag + ENCRYPTED
+        etag = self.header("etag").strip('"')
+        if "-server-side-encryption" in self._names:
+            for dialect in ("amz", "obs"):
+                kind = self.header(f"x-{dialect}-server-side-encryption")
+                if kind not in ("", "AES256") or self.header(f"x-{dialect}-server-side-encryption-customer-algorithm"):
+                    return etag + ENCRYPTED
         return etag
 
     @property
     def is_last(self) -> bool:
         """Whether the server closes the connection after it."""
-        return self.headers.get("connection", "").lower() == "close"
+        return self.header("connection").lower() == "close"
 
 
 def expect(answer: Answer, status: int, size: int) -> None:
@@ -101,20 +121,9 @@ class Connection:
         self.flush()
         while (end := self._buffer.find(b"\r\n\r\n", self._start, self._end)) < 0:
             self._receive()
-        lines = self._buffer[self._start : end].decode("latin-1").split("\r\n")
+        head = str(self._view[self._start : end], "latin-1")
         self._start = end + 4
-        headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        version, _, rest = lines[0].partition(" ")
-        if version != "HTTP/1.1" or "transfer-encoding" in headers or "content-encoding" in headers:
-            raise Unusual(lines[0])
-        try:
-            status = int(rest[:3])
-            return Answer(status, headers, 0 if status == 204 else int(headers.get("content-length", "")))
-        except ValueError:
-            raise Unusual(lines[0]) from None
+        return Answer(head)
 
     def whole(self, method: str) -> tuple[int, bytes]:
         """Status and body of the next answer, however it tells its length. For a connection with nothing sent ahead."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ def in_parallel(
 ) -> Iterator[Done[T, R]]:
     """Do ``work`` on each of ``tasks`` in up to ``width`` threads and yield them as they end.
 
+    A thread is started when there is a task for it: ``tasks`` may be an iterator that waits until there is.
     ``beat`` is called ten times a second in the caller's thread and may raise. When the caller leaves the loop, for
     whatever reason, no further task begins; threads that hang in a read are left behind, and being daemons they do
     not keep the process from ending.
@@ -47,11 +49,20 @@ def in_parallel(
     taking = threading.Lock()
     left = threading.Event()
     results: queue.SimpleQueue[Done[T, R] | None] = queue.SimpleQueue()
+    started = 0
+
+    def start() -> None:
+        nonlocal started
+        threading.Thread(target=worker, name=f"transfer-{started}", daemon=True).start()
+        started += 1
 
     def worker() -> None:
         while not left.is_set():
             with taking:
                 task = next(source, results)
+                if task is not results and started < width:
+                    with suppress(RuntimeError):  # no more threads to be had: those there are do the work
+                        start()  # whoever waits for the next task
             if task is results:
                 break
             try:
@@ -61,18 +72,18 @@ def in_parallel(
             results.put(done)
         results.put(None)
 
-    for number in range(width):
-        threading.Thread(target=worker, name=f"transfer-{number}", daemon=True).start()
+    if width:
+        start()
     try:
-        alive = width
-        while alive:
+        ended = 0
+        while ended < started:
             beat()
             try:
                 done = results.get(timeout=_BEAT)
             except queue.Empty:
                 continue
             if done is None:
-                alive -= 1
+                ended += 1
             else:
                 yield done
     finally:

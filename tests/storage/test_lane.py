@@ -8,21 +8,25 @@ import random
 import socket
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bootstrap.job import Credentials, Endpoint
 from bootstrap.storage.bucket import BucketStore
 from bootstrap.storage.keys import Keys
-from bootstrap.storage.lane import Lane
+from bootstrap.storage.lane import Lane, _entries, _parsed
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.signing import Signer
 from bootstrap.storage.url import parse
-from bootstrap.storage.wire import Unusual
+from bootstrap.storage.wire import Answer, Unusual
 from tests.lab import faulty_proxy, sigv4
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.proxy import Handler
@@ -292,6 +296,98 @@ def test_a_server_that_drops_requests_sent_ahead_gets_them_one_by_one(seaweedfs:
         mover.fetch(bucket.url("t/"), tmp_path)
         assert tree_of(tmp_path / "t") == files
         assert len(answered) >= len(files)
+
+
+# --- what is read leanly ---
+
+
+def listing(objects: list[dict[str, str]], *, encoded: bool = True) -> bytes:
+    """A page as a real XML writer makes it."""
+    page = ElementTree.Element("ListBucketResult")
+    ElementTree.SubElement(page, "Prefix").text = "a&b/"
+    if encoded:
+        ElementTree.SubElement(page, "EncodingType").text = "url"
+    for fields in objects:
+        content = ElementTree.SubElement(page, "Contents")
+        for name, value in fields.items():
+            ElementTree.SubElement(content, name).text = value
+        owner = ElementTree.SubElement(content, "Owner")
+        ElementTree.SubElement(owner, "DisplayName").text = "some<Key>body"
+    return ElementTree.tostring(page, encoding="utf-8", xml_declaration=True)
+
+
+LISTED = st.fixed_dictionaries(
+    {
+        "Key": st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
+        "LastModified": st.just("2026-11-22T02:00:00.000Z"),
+        "ETag": st.sampled_from(['"0123"', "0123-2", '"a"b"']),
+        "Size": st.integers(0, 1 << 44).map(str),
+    }
+)
+
+
+@given(st.lists(LISTED, max_size=4), st.booleans())
+def test_a_lean_look_at_a_listing_sees_what_an_xml_parser_sees(objects: list[dict[str, str]], encoded: bool) -> None:
+    quoted = [{**fields, "Key": urllib.parse.quote(fields["Key"])} if encoded else fields for fields in objects]
+    page = listing(quoted, encoded=encoded)
+    lean = page.replace(b"a&amp;b/", b"").replace(b"some&lt;Key&gt;body", b"")
+    for written in (page, lean):  # the first has what only a parser understands
+        found = [(entry.key, str(entry.size), entry.etag) for entry in _entries(written)]
+        assert found == [(each["Key"], each["Size"], each["ETag"].strip('"')) for each in objects]
+
+
+@pytest.mark.parametrize(
+    ("plain", "odd"),
+    [
+        (b"<Key>k</Key>", b"<Key><![CDATA[k]]></Key>"),
+        (b"<Key>k</Key>", b"<Key>k</Key><!-- <Contents><Key>no</Key></Contents> -->"),
+        (b"<Contents>", b'<Contents kind="object">'),
+        (b"k</Key>", b"&#107;</Key>"),
+    ],
+)
+def test_a_listing_out_of_the_ordinary_is_read_as_xml(plain: bytes, odd: bytes) -> None:
+    fields = {"Key": "k", "LastModified": "2026-11-22T02:00:00Z", "ETag": '"e"', "Size": "3"}
+    page = listing([fields]).replace(b"a&amp;b/", b"").replace(b"some&lt;Key&gt;body", b"somebody")
+    assert plain in page
+    ordinary = _entries(page)
+    assert list(_entries(page.replace(plain, odd))) == ordinary
+    assert [each["Key"] for each in _parsed(page.replace(plain, odd))] == ["k"]
+
+
+@pytest.mark.parametrize("missing", ["Key", "Size", "LastModified"])
+def test_a_listing_that_lacks_what_we_need_is_left_to_boto3(missing: str) -> None:
+    fields = {"Key": "k", "LastModified": "2026-11-22T02:00:00Z", "ETag": '"e"', "Size": "3"}
+    with pytest.raises(Unusual):
+        _entries(listing([{name: value for name, value in fields.items() if name != missing}]))
+
+
+def test_headers_are_found_whatever_their_case_and_their_order() -> None:
+    answer = Answer('HTTP/1.1 200 OK\r\nX-Content-Length: 9\r\ncontent-LENGTH:  5 \r\nEtag: "AbC"\r\nConnection: Close')
+    assert (answer.status, answer.size, answer.etag, answer.is_last) == (200, 5, "AbC", True)
+    assert (answer.header("etag"), answer.header("length")) == ('"AbC"', "")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.0 200 OK\r\nContent-Length: 5",
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 200 OK\r\nContent-Length: five",
+        "HTTP/1.1 2xx\r\nContent-Length: 5",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip",
+    ],
+)
+def test_an_answer_of_another_kind_is_unusual(head: str) -> None:
+    with pytest.raises(Unusual):
+        Answer(head)
+
+
+@pytest.mark.parametrize("header", ["x-amz-server-side-encryption: aws:kms", "X-OBS-Server-Side-Encryption: kms"])
+def test_the_etag_of_an_encrypted_object_is_no_digest(header: str) -> None:
+    digits = "0" * 32
+    answer = Answer(f'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: "{digits}"\r\n{header}')
+    assert answer.etag != digits
 
 
 # --- the pace ---
