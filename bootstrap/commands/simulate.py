@@ -37,11 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with", dest="options", metavar="OPTIONS", default="", help="options of each `bootstrap run`")
     parser.add_argument("--network", choices=("auto", "namespaces", "loopback"), default="auto")
     parser.add_argument("--directory", metavar="DIR", type=Path, help="the nodes' directories (default: a new one)")
-    for fault, text in (
-        ("kill", "kill a node, as a machine that dies"),
-        ("stop", "ask a node to stop, as an eviction"),
-        ("delay", "have a node come late"),
-    ):
+    for fault, text in play.FAULTS.items():
         parser.add_argument(
             f"--{fault}", metavar="NODE@SECONDS", action="append", default=[], help=f"{text}; repeatable"
         )
@@ -56,13 +52,19 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if not 0 < count <= _MOST:
         raise UsageError(f"{count} nodes cannot be rehearsed", where="--nodes", why=f"1 to {_MOST} can")
     commands = _commands(job, command, count)
-    faults = [_fault(kind, text, count) for kind in ("kill", "stop", "delay") for text in getattr(arguments, kind)]
+    faults = [_fault(kind, text, count) for kind in play.FAULTS for text in getattr(arguments, kind)]
     directory = (arguments.directory or Path(tempfile.mkdtemp(prefix="rehearsal-"))).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     for warning in job.warnings if job else ():
         print(f"warning: {warning}", file=sys.stderr)
 
     apart = arguments.network == "namespaces" or (arguments.network == "auto" and machines.can_have_namespaces())
+    if arguments.partition and not apart:
+        raise UsageError(
+            "--partition needs a network of its own for each node",
+            why="here all nodes share the loopback",
+            remedy="rehearse as root where network namespaces are allowed, or use --kill",
+        )
     found = pretend.containers(arguments.platform, name, roles, slots=arguments.slots)
     with machines.namespaces([one.host for one in found], directory) if apart else nullcontext() as built:
         if built is None:
@@ -145,7 +147,7 @@ def _part(
     if not any(word.split("=")[0] in ("--code", "--work-dir") for word in options) and "BOOTSTRAP_CODE" not in environ:
         own.setdefault("BOOTSTRAP_WORK_DIR", os.getcwd())
     argv = [*machine.front, sys.executable, "-m", "bootstrap", "run", *options, "--", *command]
-    return play.Part(container.host, argv, own, home)
+    return play.Part(container.host, argv, own, home, machine.cut)
 
 
 def _say_in_turn() -> play.Say:

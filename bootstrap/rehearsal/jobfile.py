@@ -67,11 +67,7 @@ def read(path: Path) -> JobFile:
     except (OSError, UnicodeDecodeError) as error:
         raise JobFileInvalid("the job file cannot be read", where=str(path), why=str(error)) from error
     check = _Check(path)
-    for number, line in enumerate(text.splitlines(), 1):
-        if "\t" in line[: len(line) - len(line.lstrip())]:
-            check.wrong(f"line {number}", "a tab; YAML is indented with spaces only")
-    check.done()
-    document = _parsed(text, path)
+    document = _parsed(text, path, check)
     if not isinstance(document, dict):
         raise JobFileInvalid("the job file holds no job", where=str(path), why="it begins with jobname: and tasks:")
     job = check.job(document)
@@ -84,7 +80,7 @@ def read(path: Path) -> JobFile:
     return job
 
 
-def _parsed(text: str, path: Path) -> Any:
+def _parsed(text: str, path: Path, check: _Check) -> Any:
     try:
         import yaml
     except ImportError as error:
@@ -109,6 +105,10 @@ def _parsed(text: str, path: Path) -> Any:
     try:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:
+        for number, line in enumerate(text.splitlines(), 1):
+            if "\t" in line[: len(line) - len(line.lstrip())]:
+                check.wrong(f"line {number}", "a tab; YAML is indented with spaces only")
+        check.done()
         raise JobFileInvalid("the job file is not YAML", where=str(path), why=" ".join(str(error).split())) from error
 
 

@@ -7,9 +7,10 @@ import shutil
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..errors import CannotStart
@@ -21,13 +22,15 @@ _ENTER = 'hostname "$1" && mount --bind "$2" /etc/hosts && shift 2 && exec "$@"'
 class Machine:
     """One machine: its name, its address as others know it, and what goes before a command that is to run on it.
 
-    ``environ`` is what a bootstrap needs there.
+    ``environ`` is what a bootstrap needs there; ``cut`` takes it off the network, without a word to anybody, where it
+    has one of its own.
     """
 
     name: str
     address: str
     front: tuple[str, ...]
     environ: dict[str, str]
+    cut: Callable[[], None] | None = None
 
 
 def can_have_namespaces() -> bool:
@@ -59,7 +62,7 @@ def namespaces(names: Sequence[str], directory: Path) -> Iterator[list[Machine]]
     for number, name in enumerate(names, 1):
         enter = ("nsenter", f"--net=/run/netns/{lab}-{number}", "unshare", "--mount", "--uts", "sh", "-c", _ENTER, "sh")
         front = (*enter, name.partition(".")[0], str(table))
-        machines.append(Machine(name, f"10.77.0.{number}", front, {}))
+        machines.append(Machine(name, f"10.77.0.{number}", front, {}, partial(_unplug, f"{lab}-switch", number)))
     everything = [f"{lab}-switch", *(f"{lab}-{number}" for number in range(1, len(names) + 1))]
     try:
         for namespace in everything:
@@ -84,6 +87,11 @@ def _switch(lab: str, count: int) -> str:
             lines.append(f"link add {port} type veth peer name {device} netns {lab}-{number}")
             lines.append(f"link set {port} master {bridge} up")
     return "\n".join(lines) + "\n"
+
+
+def _unplug(switch: str, number: int) -> None:
+    """At the switch: the machine's own devices stay up, as behind a router that has failed."""
+    _ip("-n", switch, "-batch", "-", text=f"link set eth0-{number} nomaster\nlink set ib0-{number} nomaster\n")
 
 
 def _ends(number: int) -> str:

@@ -1,7 +1,8 @@
 """A job file as the Volcano ``Job`` (batch.volcano.sh/v1alpha1) that does the same, with the bootstrap as entry point.
 
 The plugins *env* and *svc* tell every container its index and all hosts; the NAS is a claim that Volcano mounts into
-all of them; a failure that is worth a retry (our exit codes 2xx) restarts the job, any other ends it.
+all of them; a failure that is worth a retry (our exit codes 2xx) restarts the job, any other fails it once all of its
+containers have ended.
 """
 
 from __future__ import annotations

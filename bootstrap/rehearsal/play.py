@@ -19,11 +19,17 @@ _LAST_LINES = 2.0  # seconds for the last lines of a node, once it has ended
 _MERCY = 40.0  # seconds from our own TERM to KILL: the bootstraps' grace and a little
 
 
+FAULTS = {
+    "kill": "kill a node, as a machine that dies",
+    "stop": "ask a node to stop, as an eviction",
+    "partition": "cut a node off from the others, as a network that fails",
+    "delay": "have a node come late",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a node, and how many seconds after the start: ``kill`` (a machine dies), ``stop`` (an eviction),
-    ``delay`` (its container comes so late).
-    """
+    """What happens to a node, and how many seconds after the start: one of :data:`FAULTS`."""
 
     kind: str
     node: int
@@ -32,12 +38,13 @@ class Fault:
 
 @dataclass(slots=True)
 class Part:
-    """One node's part. ``home`` is its own directory."""
+    """One node's part. ``home`` is its own directory, ``cut`` takes it off the network."""
 
     host: str
     argv: Sequence[str]
     environ: Mapping[str, str]
     home: Path
+    cut: Callable[[], None] | None = None
     process: subprocess.Popen[bytes] | None = None
     code: int | None = None
     hurt: list[str] = field(default_factory=list)
@@ -120,13 +127,15 @@ def _start(number: int, part: Part, say: Say) -> threading.Thread:
 def _hurt(part: Part, fault: Fault, say: Say) -> None:
     if part.process is None or part.process.poll() is not None:
         return
-    what = "killed" if fault.kind == "kill" else "asked to stop"
+    what = {"kill": "killed", "stop": "asked to stop", "partition": "cut off"}[fault.kind]
     say(f"[node {fault.node}] {what} after {fault.seconds:g} s, as you wished")
     part.hurt.append(f"{fault.kind} at {fault.seconds:g} s")
     if fault.kind == "kill":
         _kill(part.process.pid)
-    else:
+    elif fault.kind == "stop":
         part.process.terminate()
+    elif part.cut is not None:
+        part.cut()
 
 
 def _kill(pid: int) -> None:

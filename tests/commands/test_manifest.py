@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
 from bootstrap.errors import JobFileInvalid
 from bootstrap.rehearsal.jobfile import read
-from tests.commands.volcano_job import JOB
+from tests.commands.structural import problems, strangers
+from tests.commands.volcano_job import OURS, definitions
 
 WHOLE = """\
 jobname: sxh-mnist-1
@@ -40,11 +40,78 @@ def manifest(tmp_path: Path, text: str, *words: str) -> subprocess.CompletedProc
     return subprocess.run(argv, capture_output=True, text=True)
 
 
-def test_the_manifest_is_valid_and_runs_the_same_with_the_bootstrap_as_entry_point(tmp_path: Path) -> None:
+@pytest.fixture(params=definitions())
+def definition(request: pytest.FixtureRequest) -> Any:
+    """What a Job may be: in our words, and as Volcano publishes it where this machine has that."""
+    return definitions()[request.param]
+
+
+FULL = {
+    "everything": (WHOLE, ("--nas", "data:/nfs/other", "--queue", "gpu")),
+    "the least": ("jobname: a\ntasks:\n  - image: x\n", ()),
+    "numbers": ("jobname: a\ntasks:\n  - {image: x, command: y, resources: {cpu: 2, memory: 1.5Gi, gpu: '8'}}\n", ()),
+    "many tasks": (
+        "jobname: a\ntasks:\n"
+        + "".join(f"  - {{name: t{i}, amount: {i + 1}, image: x, command: y}}\n" for i in range(9)),
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FULL)
+def test_the_manifest_is_valid(case: str, definition: Any, tmp_path: Path) -> None:
+    text, words = FULL[case]
+    made = manifest(tmp_path, text, *words)
+    assert made.returncode == 0, made.stderr
+    job = yaml.safe_load(made.stdout)
+    assert problems(job, definition) == []
+    policies = [tuple(sorted(policy.items())) for policy in job["spec"]["policies"]]
+    assert len(set(policies)) == len(policies), "Volcano refuses a policy that is given twice"
+    assert job["spec"]["minAvailable"] == sum(task["replicas"] for task in job["spec"]["tasks"])
+
+
+def misspell(job: Any) -> None:
+    job["spec"]["tasks"][0]["template"]["spec"]["containers"][0]["comand"] = ["x"]
+
+
+def number_as_text(job: Any) -> None:
+    job["spec"]["minAvailable"] = "3"
+
+
+def no_such_event(job: Any) -> None:
+    job["spec"]["policies"].append({"event": "PodVanished", "action": "RestartJob"})
+
+
+def no_quantity(job: Any) -> None:
+    job["spec"]["tasks"][0]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "half"}}
+
+
+def too_large(job: Any) -> None:
+    job["spec"]["maxRetry"] = 2**31
+
+
+def nameless(job: Any) -> None:
+    del job["metadata"]["name"]
+
+
+@pytest.mark.parametrize("spoil", [misspell, number_as_text, no_such_event, no_quantity, too_large, nameless])
+def test_what_cannot_be_a_job_is_not_taken_for_one(spoil: Any, definition: Any, tmp_path: Path) -> None:
+    job = yaml.safe_load(manifest(tmp_path, WHOLE).stdout)
+    spoil(job)
+    assert len(problems(job, definition)) == 1
+
+
+def test_our_words_say_nothing_that_is_not_in_the_published_definition(definition: Any) -> None:
+    ours, published = (
+        one["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] for one in (OURS, definition)
+    )
+    assert strangers(ours, published) == []
+
+
+def test_the_manifest_runs_the_same_with_the_bootstrap_as_entry_point(tmp_path: Path) -> None:
     made = manifest(tmp_path, WHOLE, "--nas", "data", "--queue", "gpu")
     assert made.returncode == 0, made.stderr
     job: Any = yaml.safe_load(made.stdout)
-    jsonschema.validate(job, JOB)
     assert (job["metadata"]["name"], job["spec"]["minAvailable"], job["spec"]["queue"]) == ("sxh-mnist-1", 3, "gpu")
     assert job["spec"]["volumes"] == [{"mountPath": "/nfs/testdata", "volumeClaimName": "data"}]
     assert {"exitCode": 200, "action": "RestartJob"} in job["spec"]["policies"]
@@ -82,6 +149,13 @@ def test_a_command_without_anything_of_a_shell_is_words(tmp_path: Path) -> None:
         ("jobname: " + "a" * 60 + "\n" + TASK, "its pod would be named"),
         ("jobname: [a\n", "not YAML"),
         ("- a\n", "holds no job"),
+        ("", "holds no job"),
+        ("jobname: -a\n" + TASK, "'-a' is no name for Kubernetes"),
+        ("jobname: a\ntasks:\n  - {name: Master_0, image: x}\n", "task 0, name: 'Master_0' is no name for Kubernetes"),
+        ("jobname: a\ntasks:\n  - {image: x}\n  - {name: task-0, image: y}\n", "two tasks are named task-0"),
+        ("jobname: a\ntasks:\n  - image: x\n    image: y\n", "'image' is given twice"),
+        ("jobname: a\r\ntasks:\r\n\t- image: x\r\n", "line 3: a tab"),
+        ("jobname: a\ntasks:\n  - {image: x, amount: '2'}\n", "'2' is no number of containers"),
     ],
 )
 def test_what_users_stumble_over_is_named_with_its_place(text: str, words: str, tmp_path: Path) -> None:
@@ -89,6 +163,19 @@ def test_what_users_stumble_over_is_named_with_its_place(text: str, words: str, 
     with pytest.raises(JobFileInvalid) as raised:
         read(tmp_path / "job.yaml")
     assert words in str(raised.value)
+
+
+def test_windows_line_ends_and_its_mark_at_the_beginning_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "unix.yaml").write_text(WHOLE)
+    (tmp_path / "windows.yaml").write_bytes(b"\xef\xbb\xbf" + WHOLE.replace("\n", "\r\n").encode())
+    assert read(tmp_path / "windows.yaml") == read(tmp_path / "unix.yaml")
+
+
+def test_a_script_may_have_tabs_of_its_own(tmp_path: Path) -> None:
+    script = "cat <<-END\n\twords\nEND\n"
+    indented = "".join(f"      {line}\n" for line in script.splitlines())
+    (tmp_path / "job.yaml").write_text(f"jobname: a\ntasks:\n  - image: x\n    command: |\n{indented}")
+    assert read(tmp_path / "job.yaml").tasks[0].command == ("bash", "-c", script.strip())
 
 
 def test_all_that_is_wrong_is_said_at_once_with_our_exit_code(tmp_path: Path) -> None:

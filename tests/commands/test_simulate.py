@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,62 @@ def test_nodes_meet_and_the_rest_learns_of_one_that_is_killed(network: str, tmp_
     rows = done.stdout[done.stdout.rindex("\nnode  host") :].split("\n")[2:5]
     assert ["stopped-by-peer" in row for row in rows] == [True, False, True]
     assert "kill at 6 s" in rows[1] and "node 1" in rows[0]
+
+
+def rows(said: str) -> list[list[str]]:
+    """The table at the end, its header first; columns are two spaces apart at least."""
+    return [re.split(r" {2,}", line) for line in said[said.rindex("\nnode  host") :].split("\n") if line]
+
+
+def test_a_node_that_is_asked_to_stop_ends_as_an_eviction_does(network: str, tmp_path: Path) -> None:
+    asked = ("--nodes", "2", "--platform", "modelarts", "--with", "--on-peer-failure stop", "--stop", "1@6")
+    done = simulate(tmp_path, *asked, "--network", network, "--", "sleep", "300")
+    assert done.returncode == 143, done.stdout
+    assert "[node 1] asked to stop after 6 s, as you wished\n" in done.stdout
+    header, first, second = rows(done.stdout)
+    assert header == ["node", "host", "exit", "reason", "seconds", "first failure", "hurt"]
+    assert (first[0], first[2:4], first[5:]) == ("0", ["143", "stopped-by-peer"], ["node 1, rank 1", "-"])
+    assert (second[0], second[2:4], second[5:]) == (
+        "1",
+        ["143", "stopped-by-platform"],
+        ["node 1, rank 1", "stop at 6 s"],
+    )
+    assert 5 < float(second[4]) < 60
+    hosts = {"loopback": ["127.0.0.1", "127.0.0.2"], "namespaces": [f"rehearsal-worker-{i}.rehearsal" for i in (0, 1)]}
+    assert [first[1], second[1]] == hosts[network]
+
+
+@pytest.mark.netns
+def test_a_node_that_is_cut_off_is_missed_and_named(tmp_path: Path) -> None:
+    from bootstrap.rehearsal.machines import can_have_namespaces
+
+    if not can_have_namespaces():
+        pytest.skip("lab: no network namespaces here")
+    asked = ("--nodes", "3", "--platform", "dls", "--with", "--on-peer-failure stop --peer-silence 3")
+    done = simulate(tmp_path, *asked, "--partition", "2@6", "--", "sleep", "300")
+    assert done.returncode == 143, done.stdout
+    assert "[node 2] cut off after 6 s, as you wished\n" in done.stdout
+    table = rows(done.stdout)[1:]
+    assert [row[3] for row in table] == ["stopped-by-peer"] * 3
+    assert [row[5] for row in table] == ["node 2", "node 2", "node 0"], "who is cut off misses node 0"
+    assert [row[6] for row in table] == ["-", "-", "partition at 6 s"]
+
+
+def test_nobody_can_be_cut_off_on_the_loopback(tmp_path: Path) -> None:
+    asked = ("--nodes", "2", "--platform", "dls", "--network", "loopback", "--partition", "1@1")
+    done = simulate(tmp_path, *asked, "--", "true")
+    assert done.returncode == 101
+    assert "--partition needs a network of its own for each node" in done.stderr
+
+
+def test_every_node_has_an_address_of_its_own(network: str, tmp_path: Path) -> None:
+    tell = "import os; print('addresses', os.environ['BOOTSTRAP_ADDRESSES'], 'master', os.environ['MASTER_ADDR'])"
+    asked = ("--nodes", "3", "--platform", "volcano", "--with", "--meet port", "--network", network)
+    done = simulate(tmp_path, *asked, "--", sys.executable, "-c", tell)
+    assert done.returncode == 0, done.stdout
+    place = {"loopback": "127.0.0", "namespaces": "10.88.0"}[network]
+    for node in range(3):
+        assert f"[node {node}] addresses {place}.1,{place}.2,{place}.3 master {place}.1\n" in done.stdout
 
 
 def test_a_late_node_is_waited_for(tmp_path: Path) -> None:
