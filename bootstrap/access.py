@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from .credentials.find import Keyring, find
 from .credentials.registry import Secrets
-from .job import Log
+from .job import Endpoint, Log
 from .settings import Settings
 from .storage.endpoint import endpoint_from
 from .storage.open import Stores
@@ -31,4 +32,8 @@ def open_stores(
     )
     said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
     wanted = {**environ, **decrypted, **{name: value for name, value in said.items() if value}}
-    return keyring, Stores(lambda: endpoint_from(wanted, addressing=chosen.addressing), keyring, log)
+
+    def endpoint() -> Endpoint:
+        return replace(endpoint_from(wanted, addressing=chosen.addressing), patience=chosen.store_timeout)
+
+    return keyring, Stores(endpoint, keyring, log)

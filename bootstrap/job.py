@@ -202,7 +202,8 @@ class Endpoint:
     """Where the object store is and how it wants to be spoken to.
 
     ``url`` has its scheme and no bucket in front; ``addressing`` is ``auto``, ``virtual`` or ``path``; ``verify`` is
-    whether TLS certificates are checked, ``ca_bundle`` a file of certificates to check against.
+    whether TLS certificates are checked, ``ca_bundle`` a file of certificates to check against; ``patience`` the
+    seconds for which a request that is not served is made again.
     """
 
     url: str
@@ -211,6 +212,7 @@ class Endpoint:
     verify: bool = True
     ca_bundle: str = ""
     source: str = ""
+    patience: float = 300.0
 
 
 # --- how it went -------------------------------------------------------------------------------------------------

@@ -296,6 +296,9 @@ class Settings:
     addressing: str = _knob(
         _STORE, "auto", _one_of("auto", "virtual", "path"), "STYLE", "auto, virtual (bucket in the host) or path"
     )
+    store_timeout: float = _knob(
+        _STORE, 300.0, _seconds, "SECONDS", "an outage is waited for so long: requests are made again, ever more slowly"
+    )
     credentials_file: str = _knob(
         _STORE, "", _text, "PATH", "take the keys from this profile file, which may be renewed while we run"
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ..errors import BootstrapError, NothingThere, PermissionDenied
-from ..job import Job, Log, Sourced
+from ..job import Job, Log, Sourced, StopRequest
 from ..network.interfaces import Interface, choose
 from ..settings import Settings, option, variable
 from ..shipping.logs import LogShipper, begin_attempt
 from ..storage.open import Stores
+from ..storage.outage import Outlast
+from ..storage.progress import Progress
 from ..storage.url import parse
 from . import cluster
 from .run import Run
@@ -25,7 +28,7 @@ def step(run: Run) -> None:
         run.record.update(interface={"name": name, "address": address, "speed_mbps": speed})
     else:
         run.console.info("a single node needs no interface")
-    probe_outputs(job, run.stores, run.console)
+    probe_outputs(job, run.stores, run.signals.stop, run.console)
     if job.log:
         names = [Path(job.log_file).name, *(path.name for path in run.record_files)]
         run.shipper = start_shipping(run, job, run.stores, names)
@@ -62,8 +65,9 @@ def choose_interface(job: Job, chosen: Settings, source: str) -> Interface | Non
     return choose(Sourced(chosen.interface, source) if chosen.interface else None, required=by_person)
 
 
-def probe_outputs(job: Job, stores: Stores, log: Log) -> None:
-    """Look once where each output will go: a wrong bucket or key must fail now, not after the training.
+def probe_outputs(job: Job, stores: Stores, stop: StopRequest, log: Log) -> None:
+    """Look once where each output will go: a wrong bucket or key must fail now, not after the training; an outage is
+    waited for.
 
     A listing is all that is asked, since a probe object would be seen by whoever watches the place. No right to
     list is no proof that writing is refused, so that it only warns. Raises what the store's answer means.
@@ -73,7 +77,9 @@ def probe_outputs(job: Job, stores: Stores, log: Log) -> None:
         if not target.is_remote:
             continue
         try:
-            found = stores.open(target).children(target.as_directory().path if target.path else "")
+            store, prefix = stores.open(target), target.as_directory().path if target.path else ""
+            outlast = Outlast(store.patience, stop, say=Progress(log, "connecting").trouble)
+            found = outlast(partial(store.children, prefix))
         except NothingThere:
             found = []
         except PermissionDenied as error:

@@ -23,6 +23,7 @@ class BucketStore:
     def __init__(self, bucket: str, endpoint: Endpoint, provider: CredentialsProvider) -> None:
         self._bucket = bucket
         self._endpoint = endpoint
+        self.patience = endpoint.patience
         self._keys = Keys(provider)
         self._record: ObsStore | None = None
         self._lock = threading.Lock()

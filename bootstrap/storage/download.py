@@ -15,6 +15,7 @@ from bootstrap.storage.express import MOST_RIDES, Errand, Errands, ride
 from bootstrap.storage.largefile import PIECE, LargeFile
 from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
 from bootstrap.storage.manifest import Manifest
+from bootstrap.storage.outage import Outlast
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan
 from bootstrap.storage.progress import Progress
@@ -41,7 +42,8 @@ def bring_all(
     """
     staging = Staging()
     halt = threading.Event()  # set when we leave, for whatever reason: no thread works on for nobody
-    download = Download(store, staging, progress, halt, manifest)
+    outlast = Outlast(store.patience, halt, pace=pace, say=progress.trouble)
+    download = Download(store, staging, progress, halt, outlast, manifest)
 
     def beat() -> None:
         if stop.is_set():
@@ -85,10 +87,16 @@ class Download:
     """What all parts of one download share."""
 
     def __init__(
-        self, store: Store, staging: Staging, progress: Progress, stop: StopRequest, manifest: Manifest
+        self,
+        store: Store,
+        staging: Staging,
+        progress: Progress,
+        stop: StopRequest,
+        outlast: Outlast,
+        manifest: Manifest,
     ) -> None:
         self.store, self.staging, self.progress, self.stop = store, staging, progress, stop
-        self.manifest = manifest
+        self.outlast, self.manifest = outlast, manifest
 
     def parts(self, path: str, final: str, entry: Entry) -> list[Whole | Piece]:
         """A small object as it is, a large one in pieces. ``path`` is what the manifest calls the file."""
@@ -136,6 +144,7 @@ class Whole(Errand):
             self._entry,
             self._final,
             download.staging,
+            outlast=download.outlast,
             progress=download.progress,
             stop=download.stop,
         )
@@ -238,7 +247,7 @@ class Piece(Errand):
         """Over the client of record, again if need be."""
         try:
             if not self._large.spoiled:
-                self._bring()
+                self._download.outlast(self._bring)
         except SourceChanging:
             self._large.spoil()
         self._conclude()
@@ -253,41 +262,43 @@ class Piece(Errand):
     def _bring(self) -> None:
         store, progress, stop = self._download.store, self._download.progress, self._download.stop
         file, entry = self._large.open(), self._large.entry
-        for attempt in range(1, _ATTEMPTS + 1):
-            at = self._start
-            try:
-                body = store.read(entry.key, start=self._start, end=self._end, etag=entry.etag)
-                for piece in body:
-                    if stop.is_set():
-                        body.close()
-                        raise TransferStopped
-                    write(file, piece, at)
-                    at += len(piece)
-                    progress.add(len(piece))
-                if at != self._end:
-                    raise SourceChanging("an object has another size than listed", where=entry.key)
-                return
-            except NothingThere as error:
-                raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
-            except StoreUnavailable:
-                progress.add(self._start - at)
-                if attempt == _ATTEMPTS:
-                    raise
-            pause(attempt, stop)
+        at = self._start
+        try:
+            body = store.read(entry.key, start=self._start, end=self._end, etag=entry.etag)
+            for piece in body:
+                if stop.is_set():
+                    body.close()
+                    raise TransferStopped
+                write(file, piece, at)
+                at += len(piece)
+                progress.add(len(piece))
+        except NothingThere as error:
+            raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
+        except StoreUnavailable:
+            progress.add(self._start - at)
+            raise
+        if at != self._end:
+            raise SourceChanging("an object has another size than listed", where=entry.key)
 
 
 def bring(
-    store: Store, entry: Entry, final: str, staging: Staging, *, progress: Progress, stop: StopRequest
+    store: Store,
+    entry: Entry,
+    final: str,
+    staging: Staging,
+    *,
+    outlast: Outlast,
+    progress: Progress,
+    stop: StopRequest,
 ) -> tuple[str, Entry, str]:
     """Bring one object, in one stream, into a verified partial file beside ``final``.
 
     Returns the file's name for now, what the store said of the object when it was read, and the bytes' MD5.
 
-    A body that breaks off or differs is fetched again, with growing pauses, a few times.
+    A body that breaks off is fetched again for as long as an outage is waited for; one that differs, a few times.
     """
-    attempt = 0
-    while True:
-        attempt += 1
+
+    def once() -> tuple[str, Entry, str]:
         file, partial = staging.create(final)
         moved = 0
         try:
@@ -304,19 +315,28 @@ def bring(
             _verify(body.entry, moved, digest.hexdigest())
             executable_if_script(file)
             return partial, replace(body.entry, mtime=entry.mtime), digest.hexdigest()
-        except NothingThere as error:
-            raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
-        except (StoreUnavailable, SourceChanging):
-            progress.add(-moved)
-            staging.discard(partial)
-            if attempt == _ATTEMPTS:
-                raise
         except BaseException:
+            progress.add(-moved)
             staging.discard(partial)
             raise
         finally:
             os.close(file)
-        pause(attempt, stop)
+
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return outlast(once)
+        except NothingThere as error:
+            raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
+        except (_Differs, SourceChanging):
+            pause(attempt, stop)
+    return outlast(once)
+
+
+class _Differs(StoreUnavailable):
+    """A body is not the object's."""
+
+    def __init__(self, what: str, *, where: str, why: str) -> None:
+        super().__init__(what, where=where, why=why, http_status=200)
 
 
 def pause(attempt: int, stop: StopRequest) -> None:
@@ -335,7 +355,7 @@ def write(file: int, piece: bytes | memoryview, at: int) -> None:
 def _verify(entry: Entry, size: int, md5: str) -> None:
     if size != entry.size:
         why = f"{size} bytes came, {entry.size} were announced"
-        raise StoreUnavailable("a body is not as long as it should be", where=entry.key, why=why)
+        raise _Differs("a body is not as long as it should be", where=entry.key, why=why)
     if entry.md5 and entry.md5 != md5:
         why = f"its MD5 is {md5}, the store says {entry.md5}"
-        raise StoreUnavailable("the bytes that came are not the object's", where=entry.key, why=why)
+        raise _Differs("the bytes that came are not the object's", where=entry.key, why=why)

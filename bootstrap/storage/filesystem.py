@@ -18,6 +18,7 @@ class FileStore:
     """Keys are paths below ``root`` with ``/`` between the parts. Objects are regular files."""
 
     lane = None
+    patience = 0.0
     multipart = None
 
     def __init__(self, root: Path) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bootstrap.errors import BootstrapError
+from bootstrap.storage.outage import Outlast
 from bootstrap.storage.store import Multipart, Store
+from bootstrap.storage.unfinished import Begun, Unfinished
 
 LARGE = 64 << 20
 """Bytes from which a file is sent in parts."""
@@ -17,6 +19,7 @@ LARGE = 64 << 20
 _PART = 16 << 20
 _MOST_PARTS = 10_000
 _MIB = 1 << 20
+_CHUNK = 1 << 20
 
 
 def part_size(size: int) -> int:
@@ -26,19 +29,27 @@ def part_size(size: int) -> int:
 
 
 class LargeObject:
-    """One multipart upload. Begun at once; :meth:`abandon` unless it was finished."""
+    """One multipart upload: an earlier one of the same object gone on with, or begun at once. :meth:`abandon` it
+    unless it was finished.
+    """
 
-    def __init__(self, store: Store, multipart: Multipart, key: str, path: Path) -> None:
+    def __init__(
+        self, store: Store, multipart: Multipart, key: str, path: Path, unfinished: Unfinished, outlast: Outlast
+    ) -> None:
         self.key = key
         self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._store, self._multipart, self._unfinished, self._outlast = store, multipart, unfinished, outlast
         try:
             self.before = os.fstat(self.file)
-            self._store, self._multipart = store, multipart
-            self.upload = multipart.begin(key)
+            step = part_size(self.before.st_size)
+            self._there: dict[int, tuple[int, str]] = {}
+            self.upload = self._earlier(step)
+            if not self.upload:
+                self.upload = outlast(lambda: multipart.begin(key))
+                unfinished.begun(Begun(self.upload, key, self.before.st_size, step))
         except BaseException:
             os.close(self.file)
             raise
-        step = part_size(self.before.st_size)
         self._parts = [(start, min(step, self.before.st_size - start)) for start in range(0, self.before.st_size, step)]
         self._etags = [""] * len(self._parts)
         self._left = len(self._parts)
@@ -50,10 +61,20 @@ class LargeObject:
         for number, (start, size) in enumerate(self._parts, 1):
             yield number, start, size
 
+    def there(self, number: int) -> str:
+        """The ETag of a part that the earlier upload has brought, if it is just what the file holds; else ""."""
+        start, size = self._parts[number - 1]
+        found, etag = self._there.get(number, (-1, ""))
+        return etag if found == size and etag == _md5(self.file, start, size) else ""
+
+    @property
+    def resumed(self) -> bool:
+        return bool(self._there)
+
     def put(self, number: int) -> str:
         """Send a part over the client of record."""
         start, size = self._parts[number - 1]
-        return self._multipart.put_part(self.key, self.upload, number, self.file, start, size)
+        return self._outlast(lambda: self._multipart.put_part(self.key, self.upload, number, self.file, start, size))
 
     def arrived(self, number: int, etag: str) -> bool:
         """A part is there. The last one makes the object of them all; returns whether it was that."""
@@ -63,19 +84,31 @@ class LargeObject:
             if self._left:
                 return False
         try:
-            self._multipart.finish(self.key, self.upload, self._etags)
+            self._outlast(lambda: self._multipart.finish(self.key, self.upload, self._etags))
         except BootstrapError:
             # The answer may have been lost on its way while the object was made, and then the upload is gone.
             found = self._store.stat(self.key)
             if found is None or found.etag != self._etag():
                 raise
+        self._unfinished.ended(self.upload)
         self._close()
         return True
 
     def abandon(self) -> None:
         """Give it up, if it is not finished. Raises what the store says to that."""
         if self._close():
-            self._multipart.abandon(self.key, self.upload)
+            give_up(self._multipart, self.key, self.upload, self._unfinished)
+
+    def _earlier(self, step: int) -> str:
+        """The id of an upload that a killed process has left, with some of the parts; or an empty string."""
+        upload = self._unfinished.take(self.key, self.before.st_size, step)
+        if upload:
+            try:
+                self._there = self._outlast(lambda: self._multipart.parts(self.key, upload))
+            except BootstrapError:  # it is gone, or may not be looked at
+                give_up(self._multipart, self.key, upload, self._unfinished)
+                return ""
+        return upload
 
     def _close(self) -> bool:
         with self._lock:
@@ -87,3 +120,22 @@ class LargeObject:
     def _etag(self) -> str:
         digests = b"".join(bytes.fromhex(etag) for etag in self._etags if len(etag) == 32)
         return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(self._parts)}"
+
+
+def give_up(multipart: Multipart, key: str, upload: str, unfinished: Unfinished) -> None:
+    """Have the store forget an upload. What it does not take stays written down, for the next one to try."""
+    try:
+        multipart.abandon(key, upload)
+    except BootstrapError as error:
+        if error.facts.get("store_code") != "NoSuchUpload":
+            return
+    unfinished.ended(upload)
+
+
+def _md5(file: int, start: int, size: int) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    at = start
+    while piece := os.pread(file, min(_CHUNK, start + size - at), at):
+        digest.update(piece)
+        at += len(piece)
+    return digest.hexdigest()

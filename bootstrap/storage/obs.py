@@ -51,7 +51,7 @@ _CHUNK = 1 << 20
 _SINGLE_PUT = 64 << 20  # above it multipart; OBS takes single PUTs up to 5 GB, but a lost one costs all of it
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
-_ATTEMPTS = 4  # of botocore itself, with jittered back-off; the transfer engine has its own above them
+_ATTEMPTS = 2  # of botocore itself, for a connection that was closed on us; outage.py is for what takes longer
 _CONNECTIONS = 64
 _RENEWALS = 5  # of the keys for one request; a source that makes up new wrong ones for ever must not hold us
 
@@ -73,6 +73,7 @@ class ObsStore:
     def __init__(self, bucket: str, endpoint: Endpoint, keys: Keys) -> None:
         self.bucket = bucket
         self.endpoint = endpoint
+        self.patience = endpoint.patience
         self._keys = keys
         self._client = self._connect()
         self._v1 = False  # this store's listing knows only the first version
@@ -154,6 +155,20 @@ class ObsStore:
             "cannot begin an upload", key, lambda: self._client.create_multipart_upload(Bucket=self.bucket, Key=key)
         )
         return answer["UploadId"]
+
+    def parts(self, key: str, upload: str) -> dict[int, tuple[int, str]]:
+        found: dict[int, tuple[int, str]] = {}
+        while True:
+
+            def page(last: int = max(found, default=0)) -> Any:
+                after: Any = {"PartNumberMarker": last} if last else {}
+                return self._client.list_parts(Bucket=self.bucket, Key=key, UploadId=upload, **after)
+
+            answer = self._ask("cannot look at an upload", key, page)
+            for part in answer.get("Parts", []):
+                found[part["PartNumber"]] = (part["Size"], part["ETag"].strip('"'))
+            if not answer.get("IsTruncated") or not answer.get("Parts"):
+                return found
 
     def put_part(self, key: str, upload: str, number: int, file: int, start: int, size: int) -> str:
         def put() -> Any:
@@ -311,7 +326,9 @@ class ObsStore:
                 socket.getaddrinfo(host, None)
             except socket.gaierror as failure:
                 why = f"{host} has no address: {failure.strerror}"
-                return NameUnresolved(what, where=where, why=why, remedy="check S3_ENDPOINT and the node's resolver")
+                remedy = "check S3_ENDPOINT and the node's resolver"
+                temporary = failure.errno == socket.EAI_AGAIN  # the resolver did not answer: not a word about the name
+                return NameUnresolved(what, where=where, why=why, remedy=remedy, temporary=temporary)
         why = str(error).rstrip(". ") or type(error).__name__
         return StoreUnavailable(what, where=where, why=f"{why}; asked {self.endpoint.url}")
 

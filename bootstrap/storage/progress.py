@@ -7,11 +7,13 @@ import time
 from types import TracebackType
 from typing import TextIO
 
+from bootstrap.errors import BootstrapError
 from bootstrap.job import Log
 from bootstrap.storage.local import readable
 
 _EVERY = 5.0  # seconds between two lines
 _REDRAW = 0.2  # seconds between two pictures of the bar
+_COMPLAINTS = 15.0  # seconds between two words about a store that does not serve
 _WIDTH = 24  # characters of the bar
 
 
@@ -32,6 +34,7 @@ class Progress:
         self._drawn = False
         self._lock = threading.Lock()
         self._started = self._shown = time.monotonic()
+        self._complain_at = 0.0
 
     def __enter__(self) -> Progress:
         return self
@@ -60,6 +63,19 @@ class Progress:
         """One file more is complete."""
         with self._lock:
             self.files += 1
+
+    def trouble(self, error: BootstrapError, left: float) -> None:
+        """A store does not serve, and will be asked for ``left`` seconds more. Said now and then, from any thread."""
+        now = time.monotonic()
+        with self._lock:
+            if now < self._complain_at:
+                return
+            self._complain_at = now + _COMPLAINTS
+        self._log.warning(f"{error.what}, and try again", where=error.where, why=error.why, for_seconds=round(left))
+
+    def tell(self, event: str, **facts: object) -> None:
+        """Something worth a line of its own."""
+        self._log.info(event, **facts)
 
     def beat(self) -> None:
         """Show where we are, if it is time to."""

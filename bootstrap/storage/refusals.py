@@ -72,6 +72,24 @@ _STATUS: dict[int, tuple[Cause, str]] = {
     412: (SourceChanging, ""),
 }
 
+# What stores answer to a request that would be right a moment later: S3's and OBS' error codes whose text says "try
+# again", whatever their status (an error that comes late has the status 200).
+_PASSING = (
+    "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable",
+    "SlowDown",
+)  # fmt: skip
+_OVERLOAD = (429, 503)
+
+
+def may_pass(code: str, status: int) -> bool:
+    """Whether the same request may go well in a moment; status 0: there was no answer."""
+    return code in _PASSING or status in (0, 408, 429) or (status >= 500 and status != 501)
+
+
+def is_overload(status: object) -> bool:
+    """Whether it is the store's way of saying that it is asked too much."""
+    return status in _OVERLOAD
+
 
 def cause_of(code: str, status: int) -> tuple[Cause, str]:
     """The error class for a store's code and HTTP status, and a remedy that fits better than the class's own."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from bootstrap.errors import BootstrapError
 from bootstrap.job import StopRequest
 from bootstrap.storage.download import bring
 from bootstrap.storage.local import Staging, local_trouble
+from bootstrap.storage.outage import Outlast
+from bootstrap.storage.pace import Pace
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.tree import Named
@@ -28,6 +31,10 @@ def relay_all(
     """
     failed: Named = []
     staging = Staging()
+    halt = threading.Event()
+    pace = Pace()
+    from_origin = Outlast(origin.patience, halt, pace=pace, say=progress.trouble)
+    to_target = Outlast(target.patience, halt, pace=pace, say=progress.trouble)
 
     def beat() -> None:
         if stop.is_set():
@@ -40,12 +47,20 @@ def relay_all(
     def move(task: tuple[str, Entry]) -> None:
         key, entry = task
         if entry.is_marker:
-            target.write(key, b"")
+            to_target(lambda: target.write(key, b""))
             return
         with local_trouble(place):
-            partial, _, _ = bring(origin, entry, os.path.join(place, "object"), staging, progress=progress, stop=stop)
+            partial, _, _ = bring(
+                origin,
+                entry,
+                os.path.join(place, "object"),
+                staging,
+                outlast=from_origin,
+                progress=progress,
+                stop=halt,
+            )
         try:
-            target.write(key, Path(partial))
+            to_target(lambda: target.write(key, Path(partial)))
         finally:
             staging.discard(partial)
         progress.finish()
@@ -57,6 +72,7 @@ def relay_all(
             else:
                 done.value()
     finally:
+        halt.set()
         staging.close()
         os.rmdir(place)
     return failed

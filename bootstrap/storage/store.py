@@ -54,6 +54,9 @@ class Multipart(Protocol):
     def begin(self, key: str) -> str:
         """Start an upload; returns its id. Until it is finished the store charges for its parts: abandon or finish."""
 
+    def parts(self, key: str, upload: str) -> dict[int, tuple[int, str]]:
+        """What is there of an upload: size and ETag of each part by its number. An error if there is no such upload."""
+
     def put_part(self, key: str, upload: str, number: int, file: int, start: int, size: int) -> str:
         """Write part ``number`` (from 1) out of an open file; returns its ETag."""
 
@@ -69,6 +72,10 @@ class Store(Protocol):
 
     The methods may be called from several threads at once.
     """
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a request that the store does not serve is to be made again."""
 
     @property
     def lane(self) -> Lane | None:

@@ -27,6 +27,7 @@ from bootstrap.errors import NothingThere, PathUnusable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
 from bootstrap.storage.local import PARTIAL, claim, explain, local_trouble, readable, sweep
+from bootstrap.storage.outage import Outlast
 from bootstrap.storage.localcopy import copy_tree
 from bootstrap.storage.manifest import Manifest, remove_extra
 from bootstrap.storage.open import Stores
@@ -111,7 +112,8 @@ def fetch(
             raise TransferStopped
 
     store = stores.open(source)
-    single = None if source.is_directory else aside(lambda: store.stat(source.path), watch)
+    outlast = Outlast(store.patience, stop, pace=pace, say=Progress(log, "fetching").trouble)
+    single = None if source.is_directory else aside(lambda: outlast(lambda: store.stat(source.path)), watch)
     if single is not None and unpack and archive.stem(source.name):
         progress = Progress(log, "fetching", files=1, size=single.size, terminal=terminal)
         return _fetch_archive(store, source, single, target_dir, direct, pace, progress, stop, log)
@@ -121,9 +123,9 @@ def fetch(
         plan, root = Plan((), ((name, single),)), target_dir
     else:
         prefix = source.as_directory().path if source.path else ""
-        entries = aside(lambda: list(store.entries(prefix)), watch)
+        entries = aside(lambda: outlast(lambda: list(store.entries(prefix))), watch)
         if not entries:
-            raise aside(lambda: nothing_there(store, source), watch)
+            raise aside(lambda: outlast(lambda: nothing_there(store, source)), watch)
         plan = plan_tree(entries, prefix, source)
         root = target_dir if direct else target_dir / source.name
     progress = Progress(log, "fetching", terminal=terminal)
@@ -231,18 +233,20 @@ def relay(
     from bootstrap.storage.relay import relay_all
 
     origin, goal = stores.open(source), stores.open(target)
-    single = None if source.is_directory else origin.stat(source.path)
+    progress = Progress(log, "copying", terminal=terminal)
+    outlast = Outlast(origin.patience, stop, say=progress.trouble)
+    single = None if source.is_directory else outlast(lambda: origin.stat(source.path))
     if single is not None:
         key = target.child(source.name).path if target.is_directory else target.path
         files = [(key, single)]
     else:
         prefix = source.as_directory().path if source.path else ""
         base = target.as_directory().path if target.path else ""
-        files = [(base + entry.key[len(prefix) :], entry) for entry in origin.entries(prefix)]
+        files = [(base + entry.key[len(prefix) :], entry) for entry in outlast(lambda: list(origin.entries(prefix)))]
         if not files:
-            raise nothing_there(origin, source)
-    size = sum(entry.size for _, entry in files)
-    with Progress(log, "copying", files=len(files), size=size, terminal=terminal) as progress:
+            raise outlast(lambda: nothing_there(origin, source))
+    progress.expect(len(files), sum(entry.size for _, entry in files))
+    with progress:
         failed = relay_all(origin, files, goal, progress=progress, stop=stop)
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed))
     return _said(report, "copied", source, log)

@@ -23,14 +23,15 @@ from bootstrap.errors import (
     StoreUnavailable,
 )
 from bootstrap.job import StopRequest
-from bootstrap.storage.download import pause
 from bootstrap.storage.express import MOST_RIDES, Errand, Errands, ride
-from bootstrap.storage.largeobject import LARGE, LargeObject
+from bootstrap.storage.largeobject import LARGE, LargeObject, give_up
 from bootstrap.storage.local import explain
+from bootstrap.storage.outage import Outlast
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Multipart, Store
 from bootstrap.storage.tree import Item, Links, Named, items_of
+from bootstrap.storage.unfinished import Begun, Unfinished
 from bootstrap.storage.url import Location
 from bootstrap.storage.wire import Answer, Connection, Unusual, expect
 from bootstrap.storage.workers import TransferStopped, in_parallel
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from bootstrap.storage.lane import Lane
 
 WIDTH = 16
-_ATTEMPTS = 4
+_ATTEMPTS = 4  # for a file that changes while it is sent
+_CHECKS = 4  # threads that compare what is here with what an earlier upload has brought
 _CHUNK = 1 << 20
 _FAREWELL = 3.0  # seconds for giving up what was begun when there is no time left
 
@@ -73,7 +75,8 @@ def send_all(
     left_out: Named = []
     items = list(items_of(source, target, failed, left_out, links))
     progress.expect(len(items), sum(item.size for item in items))
-    upload = Upload(store, progress, failed)
+    unfinished = Unfinished(source, str(target))
+    upload = Upload(store, progress, failed, unfinished)
     upload.waiting.update(item.name for item in items)
 
     def beat() -> None:
@@ -90,6 +93,7 @@ def send_all(
         failed += [(name, why) for name in sorted(upload.waiting)]
     finally:
         upload.end()
+        unfinished.close()
     return failed, left_out
 
 
@@ -100,11 +104,13 @@ class _Late(Exception):
 class Upload:
     """What all parts of one upload share."""
 
-    def __init__(self, store: Store, progress: Progress, failed: Named) -> None:
+    def __init__(self, store: Store, progress: Progress, failed: Named, unfinished: Unfinished) -> None:
         self.store, self.progress = store, progress
         self.waiting: set[str] = set()
         self.halt = threading.Event()
         self._pace = Pace()
+        self.outlast = Outlast(store.patience, self.halt, pace=self._pace, say=progress.trouble)
+        self._unfinished = unfinished
         self._failed = failed
         self._large: list[LargeObject] = []
         self._silent = 0  # objects in a row that the store did not take, without one that it did
@@ -113,18 +119,12 @@ class Upload:
         """Send them all: over the lane where there is one, and over the client of record what that leaves."""
         parts: list[Put | PutPart] = []
         large = [item for item in items if item.size >= LARGE]
-        multipart = self.store.multipart if large else None  # it is boto3 that does it: not loaded for small files
+        # It is boto3 that does it: not loaded for small files.
+        multipart = self.store.multipart if large or self._unfinished else None
         if multipart is None:
             large = []
-
-        def begin(item: Item) -> list[PutPart]:
-            return self._begin(item, multipart)
-
-        for begun in in_parallel(large, begin, width=min(WIDTH, len(large)), beat=beat):
-            if begun.error is None:
-                parts += begun.value()
-            else:
-                self._trouble(begun.task, begun.error)
+        else:
+            parts += self._begin_all(large, multipart, beat)
         in_parts = {item.name for item in large}
         parts += [Put(self, item) for item in items if item.name not in in_parts]
         lane = self.store.lane
@@ -174,10 +174,38 @@ class Upload:
         except _Late:
             pass
 
-    def _begin(self, item: Item, multipart: Multipart | None) -> list[PutPart]:
-        assert multipart is not None and item.path is not None
+    def _begin_all(self, large: list[Item], multipart: Multipart, beat: Callable[[], None]) -> list[PutPart]:
+        """Begin what goes in parts, or go on where a killed process has left off; returns what is to be sent."""
+        missing: list[PutPart] = []
+        there: list[PutPart] = []
+        for begun in in_parallel(
+            large, lambda item: self._begin(item, multipart), width=min(WIDTH, len(large)), beat=beat
+        ):
+            if begun.error is None:
+                for part in begun.value():
+                    (there if part.resumed else missing).append(part)
+            else:
+                self._trouble(begun.task, begun.error)
+
+        def forget(begun: Begun) -> None:
+            give_up(multipart, begun.key, begun.upload, self._unfinished)
+
+        leftovers = self._unfinished.leftovers()
+        for forgotten in in_parallel(leftovers, forget, width=min(WIDTH, len(leftovers)), beat=beat):
+            forgotten.value()
+        for compared in in_parallel(there, PutPart.is_there, width=min(_CHECKS, len(there)), beat=beat):
+            if compared.error is not None:
+                self._trouble(compared.task.item, compared.error)
+            elif not compared.value():
+                missing.append(compared.task)
+        if there:
+            self.progress.tell("an earlier upload goes on", parts=len(there), missing=len(missing))
+        return missing
+
+    def _begin(self, item: Item, multipart: Multipart) -> list[PutPart]:
+        assert item.path is not None
         try:
-            large = LargeObject(self.store, multipart, item.key, item.path)
+            large = LargeObject(self.store, multipart, item.key, item.path, self._unfinished, self.outlast)
         except OSError as error:
             raise explain(error, item.path, "cannot read what is to be delivered") from error
         self._large.append(large)
@@ -233,28 +261,24 @@ class Put(Errand):
     def bring(self) -> None:
         """Over the client of record, again if the store or the file's writer disturbs us."""
         upload, item = self._upload, self.item
-        if item.path is None:
-            upload.store.write(item.key, b"")
+        path = item.path
+        if path is None:
+            upload.outlast(lambda: upload.store.write(item.key, b""))
             upload.waiting.discard(item.name)
             return None
-        for attempt in range(1, _ATTEMPTS + 1):
+        for _ in range(_ATTEMPTS):
             try:
-                before = item.path.stat()
-                upload.store.write(item.key, item.path)
+                before = path.stat()
+                upload.outlast(lambda: upload.store.write(item.key, path))
             except FileNotFoundError:
                 return upload.fail(item, "vanished while it was sent")
             except OSError as error:
-                raise explain(error, item.path, "cannot read what is to be delivered") from error
+                raise explain(error, path, "cannot read what is to be delivered") from error
             except SourceChanging:
                 continue
-            except StoreUnavailable:
-                if attempt == _ATTEMPTS:
-                    raise
-                pause(attempt, upload.halt)
-                continue
-            if not item.path.exists():
+            if not path.exists():
                 return upload.fail(item, "vanished while it was sent")
-            if not _changed(item.path, before):
+            if not _changed(path, before):
                 return upload.arrived(item, before.st_size)
         return upload.fail(item, "kept changing while it was sent; what arrived may be a mixture")
 
@@ -270,6 +294,18 @@ class PutPart(Errand):
         super().__init__()
         self._upload, self.item, self._large = upload, item, large
         self._number, self._start, self._size = number, start, size
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it is of an upload that was begun earlier, so that it may be there."""
+        return self._large.resumed
+
+    def is_there(self) -> bool:
+        """Whether it need not be sent."""
+        etag = self._large.there(self._number)
+        if etag:
+            self._conclude(etag)
+        return bool(etag)
 
     def send(self, lane: Lane, connection: Connection) -> None:
         large = self._large
@@ -294,15 +330,7 @@ class PutPart(Errand):
         """Over the client of record."""
         if self.item.name not in self._upload.waiting:
             return  # another part has failed
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                etag = self._large.put(self._number)
-                break
-            except StoreUnavailable:
-                if attempt == _ATTEMPTS:
-                    raise
-            pause(attempt, self._upload.halt)
-        self._conclude(etag)
+        self._conclude(self._large.put(self._number))
 
     def _conclude(self, etag: str) -> None:
         if not self._large.arrived(self._number, etag):

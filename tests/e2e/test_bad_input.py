@@ -198,10 +198,11 @@ def test_a_token_that_has_ended(container: Container, logs: tuple[str, str], str
 
 
 def test_a_store_that_is_not_there(container: Container, logs: tuple[str, str], plain_remote: Remote) -> None:
-    environ = {**plain_remote.env, "S3_ENDPOINT": "http://127.0.0.1:9"}
+    environ = {**plain_remote.env, "S3_ENDPOINT": "http://127.0.0.1:9", "BOOTSTRAP_STORE_TIMEOUT": "3"}
     result = container.run("--code", "obs://bucket/code/", *logs, *ECHO, environ=environ)
     assert result.failure == (200, "store-unavailable")
     said(result, "127.0.0.1:9")
+    said(result, "(--store-timeout)")
 
 
 def test_an_endpoint_whose_name_does_not_resolve(container: Container, logs: tuple[str, str]) -> None:
