@@ -6,19 +6,23 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from io import BufferedReader
+from typing import IO, TYPE_CHECKING, Any
+from zlib import crc32
 
 from bootstrap.errors import ArchiveInvalid, DiskFull
 from bootstrap.job import StopRequest
+from bootstrap.storage.digests import plain_digest
 from bootstrap.storage.local import executable_if_script, explain, readable
 from bootstrap.storage.workers import TransferStopped
 
 if TYPE_CHECKING:  # most code is no archive, and its command waits for our imports
+    import tarfile
     import zipfile
 
-SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 _CHUNK = 1 << 20
+_BLOCK = 64 << 10  # bytes that tarfile reads at once: more are copied for every header, fewer asked for too often
 
 
 def stem(name: str) -> str:
@@ -27,6 +31,20 @@ def stem(name: str) -> str:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return ""
+
+
+def is_stream(name: str) -> bool:
+    """Whether the archive can be read from its beginning to its end. The table of a zip stands at its end."""
+    return not name.lower().endswith(".zip")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a member became: its size, what the file system says of it, and a file's digest."""
+
+    size: int
+    mtime_ns: int
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,84 +57,232 @@ class _Member:
     content: IO[bytes] | None = None
 
 
-def unpack(archive: Path, root: Path, *, name: str, stop: StopRequest) -> tuple[int, int]:
-    """Unpack ``archive`` (whose kind ``name`` tells) into the new directory ``root``; returns files and bytes.
+def unpack(source: BufferedReader[Any], root: str, *, name: str, stop: StopRequest) -> tuple[dict[str, Unpacked], int]:
+    """Unpack ``source`` (whose kind ``name`` tells) into the new directory ``root``, reading it to its end.
 
-    Raises :class:`ArchiveInvalid` naming the member, :class:`DiskFull` before the last free byte is used, and
-    :class:`TransferStopped`. What was unpacked by then is the caller's to remove.
+    A tar, compressed or not, is read as it comes; a zip must be a file. Returns what was made, by its path below the
+    root (directories end in a slash), and how many bytes.
+
+    Raises :class:`ArchiveInvalid` naming the member, :class:`DiskFull` before the last free byte is used,
+    :class:`TransferStopped`, and what reading raises. What was unpacked by then is the caller's to remove.
     """
-    import tarfile
-    import zipfile
-    import zlib
-
-    damaged = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-    links: list[tuple[str, str]] = []
-    files = size = 0
-    top = os.path.realpath(root)
-    budget = os.statvfs(root.parent)
-    free, inodes = budget.f_bavail * budget.f_frsize, budget.f_favail if budget.f_files else 1 << 62
     try:
-        for member in _members(archive, name):
-            if stop.is_set():
-                raise TransferStopped
-            path = _inside(root, member, name)
-            size += member.size
-            inodes -= 1
-            if size > free or inodes < 0:
-                raise DiskFull("an archive does not fit", where=name, why=f"{readable(free)} were free at {root}")
-            if member.kind == "directory":
-                os.makedirs(path, exist_ok=True)
-            elif member.kind == "symlink":
-                links.append((path, _link_inside(root, path, member, name)))
-            elif member.kind == "hardlink":
-                _write_copy(root, path, member, name)
-                files += 1
-            else:
-                _write(path, member, name, stop)
-                files += 1
-        # Last, so that nothing is ever written through one.
-        for path, target in links:
-            above = os.path.dirname(path)
-            os.makedirs(above, exist_ok=True)
-            if os.path.realpath(above) != os.path.normpath(os.path.join(top, os.path.relpath(above, root))):
-                raise ArchiveInvalid("an archive has a link below a link", where=name, why=os.path.relpath(path, root))
-            os.symlink(target, path)
-    except damaged as error:
+        return _Unpacking(root, name, stop).run(_members(source, name, stop))
+    except _signs_of_damage() as error:
         raise ArchiveInvalid("an archive cannot be read to its end", where=name, why=str(error)) from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         why = os.path.relpath(error.filename or root, root)
         raise ArchiveInvalid("an archive has a file where a directory stands", where=name, why=why) from error
     except OSError as error:
+        if error.errno is None:  # how gzip and bz2 say it
+            raise ArchiveInvalid("an archive cannot be read to its end", where=name, why=str(error)) from error
         raise explain(error, error.filename or root, f"cannot unpack {name}") from error
-    return files + len(links), size
 
 
-def _members(archive: Path, name: str) -> Iterator[_Member]:
+class _Unpacking:
+    """One archive's members on their way into ``root``."""
+
+    def __init__(self, root: str, archive: str, stop: StopRequest) -> None:
+        self._root, self._archive, self._stop = root, archive, stop
+        self._directories = {root}
+        self._made: dict[str, Unpacked] = {}
+        self._links: list[tuple[str, str]] = []
+        self._size = 0
+        room = os.statvfs(root)
+        self._free, self._inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else 1 << 62
+
+    def run(self, members: Iterator[_Member]) -> tuple[dict[str, Unpacked], int]:
+        for member in members:
+            if self._stop.is_set():
+                raise TransferStopped
+            relative = self._inside(member)
+            path = os.path.join(self._root, relative)
+            self._claim(member.size)
+            if member.kind == "directory":
+                self._directory(path)
+                if relative:
+                    self._made[f"{relative}/"] = Unpacked(0, 0)
+            elif member.kind == "symlink":
+                self._links.append((relative, self._link_inside(relative, member)))
+            elif member.kind == "hardlink":
+                self._made[relative] = self._write_copy(path, member)
+            else:
+                self._made[relative] = self._write(path, member)
+        for relative, target in self._links:  # last, so that nothing is ever written through one
+            self._made[relative] = self._write_link(relative, target)
+        return self._made, self._size
+
+    def _claim(self, size: int) -> None:
+        """So much more and one inode, if there is room."""
+        self._size += size
+        self._inodes -= 1
+        if self._size > self._free or self._inodes < 0:
+            why = f"{readable(self._free)} were free at {self._root}"
+            raise DiskFull("an archive does not fit", where=self._archive, why=why)
+
+    def _inside(self, member: _Member) -> str:
+        if member.kind not in ("file", "directory", "symlink", "hardlink"):
+            why = f"{member.name!r} is a {member.kind}"
+            raise ArchiveInvalid("an archive holds what may not be unpacked", where=self._archive, why=why)
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        if member.name.startswith("/") or ".." in parts or "\0" in member.name:
+            why = repr(member.name)
+            raise ArchiveInvalid("an archive's member leaves the directory", where=self._archive, why=why)
+        return "/".join(parts)
+
+    def _link_inside(self, relative: str, member: _Member) -> str:
+        """The target of a symbolic link, if it stays in the tree whatever other links there are on the way.
+
+        Links are made when all files are there, so no member is written through one; but what the command later reads
+        must not be outside either. Lexical depth tells, and a target that goes through another link's name is refused
+        with it, since ``..`` behind a link leads elsewhere.
+        """
+        depth = relative.count("/")
+        climbing = True
+        for part in member.link.split("/"):
+            if part == "..":
+                depth -= 1
+            elif part not in ("", "."):
+                depth += 1
+                climbing = False
+            if depth < 0 or (part == ".." and not climbing):
+                depth = -1
+                break
+        if depth < 0 or member.link.startswith("/") or "\0" in member.link:
+            why = f"{member.name!r} -> {member.link!r}"
+            raise ArchiveInvalid("an archive's link leads out of the directory", where=self._archive, why=why)
+        return member.link
+
+    def _directory(self, path: str) -> None:
+        if path not in self._directories:
+            os.makedirs(path, exist_ok=True)
+            self._directories.add(path)
+
+    def _write(self, path: str, member: _Member) -> Unpacked:
+        assert member.content is not None
+        self._directory(os.path.dirname(path))
+        left, crc = member.size, 0
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            file = os.open(path, flags, 0o666)
+        except FileExistsError:  # the later of two members of one name; never into what others are hard links to
+            os.unlink(path)
+            file = os.open(path, flags, 0o666)
+        with member.content as source, open(file, "wb", buffering=0) as sink:
+            while piece := source.read(_CHUNK):
+                left -= len(piece)
+                if left < 0:
+                    why = repr(member.name)
+                    raise ArchiveInvalid("an archive's member is longer than it says", where=self._archive, why=why)
+                crc = crc32(piece, crc)
+                _write_all(file, piece)
+                if self._stop.is_set():
+                    raise TransferStopped
+            if left:
+                raise ArchiveInvalid("an archive's member is cut short", where=self._archive, why=repr(member.name))
+            _set_mode(sink.fileno(), member.mode)
+            return Unpacked(member.size, os.fstat(file).st_mtime_ns, plain_digest(crc))
+
+    def _write_copy(self, path: str, member: _Member) -> Unpacked:
+        relative = self._inside(_Member(member.link, "file", 0, 0))
+        source = os.path.join(self._root, relative)
+        if relative not in self._made:
+            why = f"{member.name!r} -> {member.link!r}"
+            raise ArchiveInvalid("an archive's hard link leads to nothing before it", where=self._archive, why=why)
+        self._directory(os.path.dirname(path))
+        if path != source:
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.link(source, path)
+        return self._made[relative]
+
+    def _write_link(self, relative: str, target: str) -> Unpacked:
+        path = os.path.join(self._root, relative)
+        above = os.path.dirname(path)
+        os.makedirs(above, exist_ok=True)
+        top = os.path.realpath(self._root)
+        if os.path.realpath(above) != os.path.normpath(os.path.join(top, os.path.dirname(relative))):
+            raise ArchiveInvalid("an archive has a link below a link", where=self._archive, why=relative)
+        os.symlink(target, path)
+        found = os.lstat(path)
+        return Unpacked(found.st_size, found.st_mtime_ns)
+
+
+def _members(source: BufferedReader[Any], name: str, stop: StopRequest) -> Iterator[_Member]:
     import tarfile
     import zipfile
 
-    if name.lower().endswith(".zip"):
-        with zipfile.ZipFile(archive) as pack:
+    if not is_stream(name):
+        with zipfile.ZipFile(source) as pack:
             for item in pack.infolist():
                 yield _zip_member(pack, item)
         return
-    with tarfile.open(archive, "r:*") as tar:
+    plain = _decompressed(source, name)
+    with tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK, tarinfo=_strict()) as tar:
         for entry in tar:
-            kind = "something special"
-            if entry.isreg():
-                kind = "file"
-            elif entry.isdir():
-                kind = "directory"
-            elif entry.issym():
-                kind = "symlink"
-            elif entry.islnk():
-                kind = "hardlink"
-            elif entry.ischr() or entry.isblk():
-                kind = "device"
-            elif entry.isfifo():
-                kind = "named pipe"
-            content = tar.extractfile(entry) if kind == "file" else None
-            yield _Member(entry.name, kind, entry.size if kind == "file" else 0, entry.mode, entry.linkname, content)
+            yield _tar_member(tar, entry)
+            tar.members.clear()  # type: ignore[attr-defined]  # kept for who wants to go back: a kilobyte each
+    for rest in (plain, source):  # behind the end mark: padding, the compression's own checksum
+        while rest.read(_CHUNK):
+            if stop.is_set():
+                raise TransferStopped
+
+
+def _decompressed(source: BufferedReader[Any], name: str) -> IO[bytes]:
+    """The bytes of the tar, whatever it is compressed with; also where several compressed files stand in a row."""
+    magic = source.peek(6)[:6]
+    try:
+        if magic.startswith(b"\x1f\x8b"):
+            import gzip
+
+            return gzip.GzipFile(fileobj=source)  # type: ignore[return-value]  # it has what is used of IO
+        if magic.startswith(b"BZh"):
+            import bz2
+
+            return bz2.BZ2File(source)
+        if magic == b"\xfd7zXZ\0":
+            import lzma
+
+            return lzma.LZMAFile(source)
+    except ImportError as error:
+        why = f"this Python was built without {error.name}"
+        raise ArchiveInvalid("an archive cannot be decompressed", where=name, why=why) from error
+    return source
+
+
+def _strict() -> type[tarfile.TarInfo]:
+    """tarfile takes a damaged header for the end of the archive, unless it is the first. We do not."""
+    import tarfile
+
+    damaged = (tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError)  # type: ignore[attr-defined]
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Header:
+            try:
+                return super().fromtarfile(tarfile_)
+            except damaged as error:
+                raise tarfile.ReadError(f"a damaged header: {error}") from error
+
+    return Header
+
+
+def _tar_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> _Member:
+    kind = "something special"
+    if entry.isreg():
+        kind = "file"
+    elif entry.isdir():
+        kind = "directory"
+    elif entry.issym():
+        kind = "symlink"
+    elif entry.islnk():
+        kind = "hardlink"
+    elif entry.ischr() or entry.isblk():
+        kind = "device"
+    elif entry.isfifo():
+        kind = "named pipe"
+    content = tar.extractfile(entry) if kind == "file" else None
+    return _Member(entry.name, kind, entry.size if kind == "file" else 0, entry.mode, entry.linkname, content)
 
 
 def _zip_member(pack: zipfile.ZipFile, item: zipfile.ZipInfo) -> _Member:
@@ -128,68 +294,23 @@ def _zip_member(pack: zipfile.ZipFile, item: zipfile.ZipInfo) -> _Member:
     return _Member(item.filename, "file", item.file_size, mode, content=pack.open(item))
 
 
-def _inside(root: Path, member: _Member, archive: str) -> str:
-    if member.kind not in ("file", "directory", "symlink", "hardlink"):
-        raise ArchiveInvalid(
-            "an archive holds what may not be unpacked", where=archive, why=f"{member.name!r} is a {member.kind}"
-        )
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
-    if member.name.startswith("/") or ".." in parts or "\0" in member.name:
-        raise ArchiveInvalid("an archive's member leaves the directory", where=archive, why=repr(member.name))
-    return os.path.join(root, *parts)
+def _signs_of_damage() -> tuple[type[Exception], ...]:
+    import tarfile
+    import zipfile
+    import zlib
+
+    kinds = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+    try:
+        from lzma import LZMAError
+    except ImportError:
+        return kinds
+    return (*kinds, LZMAError)
 
 
-def _link_inside(root: Path, path: str, member: _Member, archive: str) -> str:
-    """The target of a symbolic link, if it stays in the tree whatever other links there are on the way.
-
-    Links are made when all files are there, so no member is written through one; but what the command later reads
-    must not be outside either. Lexical depth tells, and a target that goes through another link's name is refused
-    with it, since ``..`` behind a link leads elsewhere.
-    """
-    depth = len(os.path.relpath(path, root).split("/")) - 1
-    climbing = True
-    for part in member.link.split("/"):
-        if part == "..":
-            depth -= 1
-        elif part not in ("", "."):
-            depth += 1
-            climbing = False
-        if depth < 0 or (part == ".." and not climbing):
-            depth = -1
-            break
-    if depth < 0 or member.link.startswith("/") or "\0" in member.link:
-        why = f"{member.name!r} -> {member.link!r}"
-        raise ArchiveInvalid("an archive's link leads out of the directory", where=archive, why=why)
-    return member.link
-
-
-def _write(path: str, member: _Member, archive: str, stop: StopRequest) -> None:
-    assert member.content is not None
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    left = member.size
-    with member.content as source, open(path, "wb+") as sink:
-        while piece := source.read(_CHUNK):
-            left -= len(piece)
-            if left < 0:
-                raise ArchiveInvalid("an archive's member is longer than it says", where=archive, why=repr(member.name))
-            sink.write(piece)
-            if stop.is_set():
-                raise TransferStopped
-        sink.flush()
-        if left:
-            raise ArchiveInvalid("an archive's member is cut short", where=archive, why=repr(member.name))
-        _set_mode(sink.fileno(), member.mode)
-
-
-def _write_copy(root: Path, path: str, member: _Member, archive: str) -> None:
-    source = _inside(root, _Member(member.link, "file", 0, 0), archive)
-    if not os.path.isfile(source):
-        why = f"{member.name!r} -> {member.link!r}"
-        raise ArchiveInvalid("an archive's hard link leads to nothing before it", where=archive, why=why)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.lexists(path):
-        os.unlink(path)
-    os.link(source, path)
+def _write_all(file: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def _set_mode(file: int, mode: int) -> None:

@@ -6,13 +6,15 @@ import hashlib
 import os
 import random
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from bootstrap.errors import NothingThere, SourceChanging, StoreUnavailable
 from bootstrap.job import StopRequest
 from bootstrap.storage.express import MOST_RIDES, Errand, Errands, ride
-from bootstrap.storage.largefile import PIECE, LargeFile
+from bootstrap.storage.largefile import LargeFile, is_large
 from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
 from bootstrap.storage.manifest import Manifest
 from bootstrap.storage.outage import Outlast
@@ -31,6 +33,7 @@ WIDTH = 16
 
 _AT_ONCE = 512 << 10  # bytes; larger objects are written as they come. 16 connections hold twice this each at most
 _ATTEMPTS = 5
+_LOOKING = 4  # large files at once, for what an earlier fetch left of them
 
 
 def bring_all(
@@ -55,9 +58,7 @@ def bring_all(
         os.makedirs(root, exist_ok=True)
         for directory in plan.directories:
             os.makedirs(os.path.join(root, directory), exist_ok=True)
-        parts: list[Whole | Piece] = []
-        for path, entry in sorted(plan.files, key=lambda file: -file[1].size):  # the largest take longest
-            parts += download.parts(path, os.path.join(root, path), entry)
+        parts = download.parts(plan.files, root, beat)
         lane = store.lane
         if lane is not None:
             errands = Errands(parts)
@@ -80,7 +81,7 @@ def bring_all(
         raise explain(error, error.filename or root, "cannot write what is fetched") from error
     finally:
         halt.set()
-        staging.close()
+        download.close()
 
 
 class Download:
@@ -97,14 +98,30 @@ class Download:
     ) -> None:
         self.store, self.staging, self.progress, self.stop = store, staging, progress, stop
         self.outlast, self.manifest = outlast, manifest
+        self.large: list[LargeFile] = []
 
-    def parts(self, path: str, final: str, entry: Entry) -> list[Whole | Piece]:
-        """A small object as it is, a large one in pieces. ``path`` is what the manifest calls the file."""
-        whole = Whole(self, path, final, entry)
-        if entry.size < 2 * PIECE or not entry.etag:
-            return [whole]
-        large = LargeFile(entry, path, final, self.staging, self.stop, whole.bring)
-        return [Piece(self, large, start, end) for start, end in large.pieces()]
+    def parts(self, files: Iterable[tuple[str, Entry]], root: str, beat: Callable[[], None]) -> list[Whole | Piece]:
+        """What is to be brought: small objects as they are, the pieces of large ones that are not here yet."""
+        small: list[Whole | Piece] = []
+        for path, entry in sorted(files, key=lambda file: -file[1].size):  # the largest take longest
+            final = os.path.join(root, path)
+            whole = Whole(self, path, final, entry)
+            if is_large(entry):
+                self.large.append(LargeFile(entry, path, final, self.staging, self.stop, whole.bring))
+            else:
+                small.append(whole)
+        pieces: list[Whole | Piece] = []
+        for found in in_parallel(self.large, LargeFile.missing, width=min(_LOOKING, len(self.large)), beat=beat):
+            missing = found.value()
+            self.progress.present(found.task.entry.size - sum(end - start for start, end in missing))
+            pieces += [Piece(self, found.task, start, end) for start, end in missing]
+        return pieces + small
+
+    def close(self) -> None:
+        """End it: nothing more appears, and what is not whole goes away, unless another fetch can go on with it."""
+        for large in self.large:
+            large.close()
+        self.staging.close()
 
 
 class Whole(Errand):
@@ -223,55 +240,60 @@ class Piece(Errand):
         expect(answer, 206, self._end - self._start)
         if answer.etag != large.entry.etag:
             raise Unusual("another object than listed")
-        with local_trouble(large.final):
-            file = large.open()
-        at = self._start
+        at, crc = self._start, 0
 
         def take(piece: memoryview) -> None:
-            nonlocal at
+            nonlocal at, crc
             if stop.is_set():
                 raise TransferStopped
             with local_trouble(large.final):
                 write(file, piece, at)
+            crc = crc32(piece, crc) if large.summed else 0
             at += len(piece)
             progress.add(len(piece))
 
         try:
-            connection.pour(self._end - self._start, take)
+            with large.file() as file:
+                connection.pour(self._end - self._start, take)
         except OSError:
             progress.add(self._start - at)
             raise
-        self._conclude()
+        self._conclude(crc)
 
     def bring(self) -> None:
         """Over the client of record, again if need be."""
+        crc = 0
         try:
             if not self._large.spoiled:
-                self._download.outlast(self._bring)
+                crc = self._download.outlast(self._bring)
         except SourceChanging:
             self._large.spoil()
-        self._conclude()
+        self._conclude(crc)
 
-    def _conclude(self) -> None:
-        with local_trouble(self._large.final):
-            mtime_ns = self._large.arrived()
-        if mtime_ns:
-            self._download.manifest.note(self._large.path, self._large.entry, mtime_ns, self._large.entry.md5)
+    def _conclude(self, crc: int) -> None:
+        large = self._large
+        with local_trouble(large.final):
+            whole = large.arrived(self._start, crc)
+        if whole is not None:
+            self._download.manifest.note(large.path, large.entry, *whole)
             self._download.progress.finish()
 
-    def _bring(self) -> None:
+    def _bring(self) -> int:
+        """Returns the CRC-32 of what came, if it is wanted."""
         store, progress, stop = self._download.store, self._download.progress, self._download.stop
-        file, entry = self._large.open(), self._large.entry
-        at = self._start
+        entry = self._large.entry
+        at, crc = self._start, 0
         try:
-            body = store.read(entry.key, start=self._start, end=self._end, etag=entry.etag)
-            for piece in body:
-                if stop.is_set():
-                    body.close()
-                    raise TransferStopped
-                write(file, piece, at)
-                at += len(piece)
-                progress.add(len(piece))
+            with self._large.file() as file:
+                body = store.read(entry.key, start=self._start, end=self._end, etag=entry.etag)
+                for piece in body:
+                    if stop.is_set():
+                        body.close()
+                        raise TransferStopped
+                    write(file, piece, at)
+                    crc = crc32(piece, crc) if self._large.summed else 0
+                    at += len(piece)
+                    progress.add(len(piece))
         except NothingThere as error:
             raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
         except StoreUnavailable:
@@ -279,6 +301,7 @@ class Piece(Errand):
             raise
         if at != self._end:
             raise SourceChanging("an object has another size than listed", where=entry.key)
+        return crc
 
 
 def bring(

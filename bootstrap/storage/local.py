@@ -9,7 +9,7 @@ import shutil
 import stat
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable, SourceChanging
@@ -81,25 +81,34 @@ def readable(size: float) -> str:
 class Staging:
     """Files in the making. Each is written under a name of its own in its final directory and appears by rename.
 
-    After :meth:`close` nothing more can appear, whatever threads are still at work, and no partial file is left.
+    After :meth:`close` nothing more can appear, whatever threads are still at work, and no partial file is left but
+    those of which the next transfer can make use.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._partial: set[str] = set()
+        self._partial: dict[str, bool] = {}  # and whether it goes away at the end
         self._closed = False
         self._tag = uuid.uuid4().hex[:8]
         self._count = 0
 
-    def create(self, final: str) -> tuple[int, str]:
-        """A new file that will become ``final``: its descriptor (the caller's to close) and its name for now."""
+    def create(self, final: str, lasting: str = "") -> tuple[int, str]:
+        """A file that will become ``final``: its descriptor (the caller's to close) and its name for now.
+
+        It is new; or it is ``lasting``, which may be there already, and stays when the transfer ends before it is
+        published or discarded. That is not had when somebody else, or nobody can tell who, is at work on it.
+        """
         with self._lock:
             if self._closed:
                 raise OSError(errno.ECANCELED, "the transfer has ended")
+            file = _take_over(lasting) if lasting else -1
+            if file >= 0:
+                self._partial[lasting] = False
+                return file, lasting
             self._count += 1
             name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
             file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            self._partial.add(name)
+            self._partial[name] = True
         claim(file)
         return file, name
 
@@ -109,19 +118,19 @@ class Staging:
             if partial not in self._partial:
                 raise OSError(errno.ECANCELED, "the transfer has ended")
             os.replace(partial, final)
-            self._partial.discard(partial)
+            del self._partial[partial]
 
     def discard(self, partial: str) -> None:
         """Forget a file that did not work out."""
         with self._lock:
-            self._partial.discard(partial)
+            self._partial.pop(partial, None)
             _remove(partial)
 
     def close(self) -> None:
-        """End it: what is not published goes away."""
+        """End it: what is not published goes away, but for what is lasting."""
         with self._lock:
             self._closed = True
-            for name in self._partial:
+            for name in (name for name, goes in self._partial.items() if goes):
                 _remove(name)
             self._partial.clear()
 
@@ -134,15 +143,29 @@ def claim(file: int) -> None:
         pass  # a file system without locks
 
 
-def sweep(root: str, directories: Iterable[str]) -> None:
-    """Remove what killed transfers left half made in ``directories`` of ``root``; not what a living one is making."""
+def _take_over(name: str) -> int:
+    """Open the file, be it new or what a dead process left; -1 if a living one has it, or if nobody can know."""
+    file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file), os.stat(name)):  # and not published or swept meanwhile
+            return file
+    except OSError:
+        pass
+    os.close(file)
+    return -1
+
+
+def sweep(root: str, directories: Iterable[str], wanted: Collection[str] = ()) -> None:
+    """Remove what earlier transfers left half made in ``directories`` of ``root``; not what a living one is making, nor
+    the paths that are ``wanted``."""
     for directory in directories:
         try:
             found = [entry for entry in os.scandir(os.path.join(root, directory)) if entry.name.startswith(PARTIAL)]
         except OSError:
             continue
         for entry in found:
-            if not entry.name.endswith(".partial"):
+            if not entry.name.endswith(".partial") or entry.path in wanted:
                 continue
             try:
                 file = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -14,16 +14,20 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from bootstrap.storage.digests import has_digest
 from bootstrap.storage.local import PARTIAL
 from bootstrap.storage.store import ENCRYPTED
 
 if TYPE_CHECKING:
-    from bootstrap.storage.plan import Plan
+    from collections.abc import Collection
+
     from bootstrap.storage.store import Entry
 
 State = Literal["same", "changed", "other"]
-
-_CHUNK = 1 << 20
+Changed = Literal["restore", "keep"]
+"""What becomes of files that were changed here since they were fetched."""
+Extra = Literal["keep", "delete"]
+"""What becomes of files that the source does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Known:
     size: int
     source_mtime: float
     mtime_ns: int
-    md5: str
+    digest: str  # of its bytes, as digests.py writes it; empty if it is not known
 
 
 class Manifest:
@@ -42,6 +46,7 @@ class Manifest:
 
     def __init__(self, root: str, source: str) -> None:
         self.finished = False
+        """Whether the last fetch brought everything, and nothing was brought since."""
         self._root = root
         self._known: dict[str, Known] = {}
         self._new: list[str] = []
@@ -63,19 +68,22 @@ class Manifest:
         known = self._known.get(path)
         if known is None or not _same_object(known, entry):
             return "other"
-        place = os.path.join(self._root, path)
-        try:
-            found = os.lstat(place)
-        except OSError:
-            return "other"
-        if not stat.S_ISREG(found.st_mode) or found.st_size != known.size:
-            return "changed"
-        same = found.st_mtime_ns == known.mtime_ns or (known.md5 and _md5(place) == known.md5)
-        return "same" if same else "changed"
+        return self._state(path, known)
 
-    def note(self, path: str, entry: Entry, mtime_ns: int, md5: str = "") -> None:
+    def states_of(self, etag: str) -> dict[str, State]:
+        """As :meth:`compare`, for everything that came from the one object with this ETag: the members of an archive.
+
+        Paths of directories end in a slash.
+        """
+        return {path: self._state(path, known) for path, known in self._known.items() if known.etag == etag}
+
+    def begin(self) -> None:
+        """Something is going to be brought: until :meth:`close` says that it is complete there may be leftovers."""
+        self._new.append('"begun"')
+
+    def note(self, path: str, entry: Entry, mtime_ns: int, digest: str = "") -> None:
         """A file has arrived. From any thread."""
-        fields = [path, entry.etag.removesuffix(ENCRYPTED), entry.size, entry.mtime, mtime_ns, md5]
+        fields = [path, entry.etag.removesuffix(ENCRYPTED), entry.size, entry.mtime, mtime_ns, digest]
         self._new.append(json.dumps(fields, ensure_ascii=True))
 
     def flush(self) -> None:
@@ -83,6 +91,7 @@ class Manifest:
         count = len(self._new)
         if count and self._file >= 0:
             os.write(self._file, "".join(f"{line}\n" for line in self._new[:count]).encode())
+            self.finished = False
             del self._new[:count]
 
     def close(self, complete: bool) -> None:
@@ -98,6 +107,20 @@ class Manifest:
         finally:
             os.close(self._file)
             self._file = -1
+
+    def _state(self, path: str, known: Known) -> State:
+        place = os.path.join(self._root, path)
+        try:
+            found = os.lstat(place)
+        except OSError:
+            return "other"
+        if path.endswith("/"):
+            return "same"
+        if found.st_size != known.size:
+            return "changed"
+        if found.st_mtime_ns == known.mtime_ns:
+            return "same"
+        return "same" if stat.S_ISREG(found.st_mode) and has_digest(place, known.digest) else "changed"
 
     def _open(self, root: str, source: str) -> int:
         """The manifest's descriptor, or -1 where there can be none."""
@@ -148,21 +171,9 @@ def _same_object(known: Known, entry: Entry) -> bool:
     return same and (bool(entry.etag) or known.source_mtime == entry.mtime)
 
 
-def _md5(path: str) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    try:
-        with open(path, "rb", buffering=0) as file:
-            while piece := file.read(_CHUNK):
-                digest.update(piece)
-    except OSError:
-        return ""
-    return digest.hexdigest()
-
-
-def remove_extra(root: str, plan: Plan) -> int:
-    """Delete what is in the tree and not in the plan; returns how many files. Empty directories go with them."""
-    wanted = {path for path, _ in plan.files}
-    kept = set(plan.directories)
+def remove_extra(root: str, wanted: Collection[str], kept: Collection[str]) -> int:
+    """Delete what is in the tree and not ``wanted``; returns how many files. Empty directories that are not to be
+    ``kept`` go with them."""
     count = 0
     for directory, below, files in os.walk(root, topdown=False):
         relative = os.path.relpath(directory, root)

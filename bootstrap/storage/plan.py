@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bootstrap.errors import DiskFull, NamesUnsafe, NothingThere
+from bootstrap.storage.largefile import unfinished_names
 from bootstrap.storage.local import existing, readable
 from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.url import Location
@@ -71,7 +72,8 @@ def check_name(name: str, where: Location) -> None:
 def check_room(plan: Plan, root: str) -> None:
     """Compare the plan with what the file system of ``root`` has left: bytes and inodes.
 
-    Raises :class:`DiskFull` with the arithmetic. Files that stand there already count for what they hold.
+    Raises :class:`DiskFull` with the arithmetic. Files that stand there already, whole or in part, count for what they
+    hold.
     """
     room = os.statvfs(existing(root))
     free = room.f_bavail * room.f_frsize
@@ -81,9 +83,10 @@ def check_room(plan: Plan, root: str) -> None:
     short_of_inodes = bool(room.f_files) and inodes > room.f_favail  # file systems without a fixed number say 0
     if need <= free and not short_of_inodes:
         return
-    for path, _ in plan.files:
+    unfinished = unfinished_names(plan.files, root)
+    for place in (*(os.path.join(root, path) for path, _ in plan.files), *unfinished):
         try:
-            found = os.lstat(os.path.join(root, path))
+            found = os.lstat(place)
         except OSError:
             continue
         need -= found.st_blocks * 512

@@ -50,6 +50,10 @@ class Progress:
         """So much is to come in all."""
         self._of_files, self._of_bytes = files, size
 
+    def present(self, size: int) -> None:
+        """So many bytes of what was expected are here already."""
+        self._of_bytes -= size
+
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._started

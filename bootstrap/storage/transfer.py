@@ -15,22 +15,20 @@ What only one direction needs is imported there: a job's command waits for our i
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
 from bootstrap.errors import NothingThere, PathUnusable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
-from bootstrap.storage.local import PARTIAL, claim, explain, local_trouble, readable, sweep
-from bootstrap.storage.outage import Outlast
+from bootstrap.storage.largefile import unfinished_names
+from bootstrap.storage.local import explain, local_trouble, readable, sweep
 from bootstrap.storage.localcopy import copy_tree
-from bootstrap.storage.manifest import Manifest, remove_extra
+from bootstrap.storage.manifest import Changed, Extra, Manifest, remove_extra
 from bootstrap.storage.open import Stores
+from bootstrap.storage.outage import Outlast
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
 from bootstrap.storage.progress import Progress
@@ -40,12 +38,6 @@ from bootstrap.storage.url import Location
 from bootstrap.storage.workers import TransferStopped, aside
 
 __all__ = ["Report", "TransferStopped", "deliver", "fetch", "relay"]
-
-
-Changed = Literal["restore", "keep"]
-Extra = Literal["keep", "delete"]
-
-_KEPT = "changed here since it was fetched, and kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,9 @@ def fetch(
     """Bring ``source`` into ``<target_dir>/<last directory name>/``, or into ``target_dir`` itself with ``direct``.
 
     A single object becomes ``<target_dir>/<its name>``, or ``<target_dir>/<rename>``. With ``unpack``, an archive
-    (``.tar``, ``.tar.gz``, ``.tgz``, ``.zip``) becomes the directory ``<target_dir>/<its name without the suffix>/``.
+    (``.tar``, ``.tar.gz``, ``.tgz``, ``.tar.bz2``, ``.tar.xz``, ``.zip``) becomes the directory
+    ``<target_dir>/<its name without the suffix>/``. A tar is unpacked while it comes, out of sight, and never stored;
+    a zip, whose table stands at its end, is brought whole first and needs room for both.
 
     Files appear under their names only when they are whole and verified (size, and MD5 where the ETag is one).
     Scripts that begin with ``#!`` become executable. What an earlier fetch brought and nobody changed since is not
@@ -103,7 +97,7 @@ def fetch(
     a second of ``stop``.
     """
     if not source.is_remote:
-        return _fetch_local(source, target_dir, direct, unpack, rename, terminal, stop, log)
+        return _fetch_local(source, target_dir, direct, unpack, rename, changed, extra, terminal, stop, log)
     pace = Pace(nodes)
     pace.begin(stop)
 
@@ -115,8 +109,12 @@ def fetch(
     outlast = Outlast(store.patience, stop, pace=pace, say=Progress(log, "fetching").trouble)
     single = None if source.is_directory else aside(lambda: outlast(lambda: store.stat(source.path)), watch)
     if single is not None and unpack and archive.stem(source.name):
-        progress = Progress(log, "fetching", files=1, size=single.size, terminal=terminal)
-        return _fetch_archive(store, source, single, target_dir, direct, pace, progress, stop, log)
+        from bootstrap.storage.packed import land, unpack_object
+
+        with Progress(log, "fetching", terminal=terminal) as progress:
+            way = unpack_object(store, source, single, pace=pace, progress=progress, stop=stop, log=log)
+            tree = land(source, single, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
+        return _said(_report(tree.root, tree.files, progress, tree.skipped, tree.kept), "fetched", source, log)
     if single is not None:
         name = rename or source.name
         check_name(name, source)
@@ -133,16 +131,12 @@ def fetch(
         store, plan, os.fspath(root), str(source), changed, extra, pace, progress, stop, log
     )
     landed = root / name if single is not None else root
-    report = Report(
-        str(landed),
-        progress.files,
-        progress.bytes,
-        skipped,
-        progress.seconds,
-        (),
-        tuple((path, _KEPT) for path in kept),
-    )
-    return _said(report, "fetched", source, log)
+    return _said(_report(landed, progress.files, progress, skipped, kept), "fetched", source, log)
+
+
+def _report(root: Path, files: int, progress: Progress, skipped: int, kept: Sequence[str]) -> Report:
+    left_out = tuple((path, "changed here since it was fetched, and kept") for path in kept)
+    return Report(str(root), files, progress.bytes, skipped, progress.seconds, (), left_out)
 
 
 def _bring_what_changed(
@@ -172,12 +166,14 @@ def _bring_what_changed(
             needed = Plan(plan.directories, tuple(item for item in plan.files if states[item[0]] in wanted))
             check_room(needed, root)
             if not manifest.finished:
-                sweep(root, ("", *plan.directories))
+                sweep(root, ("", *plan.directories), unfinished_names(needed.files, root))
+            if needed.files:
+                manifest.begin()
             progress.expect(len(needed.files), needed.bytes)
             with progress:
                 bring_all(store, needed, root, manifest, pace=pace, progress=progress, stop=stop)
             if extra == "delete":
-                removed = remove_extra(root, plan)
+                removed = remove_extra(root, {path for path, _ in plan.files}, set(plan.directories))
                 log.info("removed what the source does not have", files=removed)
             complete = True
         finally:
@@ -252,80 +248,14 @@ def relay(
     return _said(report, "copied", source, log)
 
 
-def _fetch_archive(
-    store: Store,
-    source: Location,
-    entry: Entry,
-    target_dir: Path,
-    direct: bool,
-    pace: Pace,
-    progress: Progress,
-    stop: StopRequest,
-    log: Log,
-) -> Report:
-    """Bring the archive, verified, beside where its content will be, and unpack it there."""
-    from bootstrap.storage.download import bring_all
-
-    check_name(source.name, source)
-    plan = Plan((), ((source.name, entry),))
-    check_room(plan, os.fspath(target_dir))
-    with local_trouble(os.fspath(target_dir)), _workplace(target_dir) as place, progress:
-        bring_all(store, plan, os.fspath(place), Manifest.nowhere(), pace=pace, progress=progress, stop=stop)
-        root, files = _unpack(place / source.name, place, source, target_dir, direct, stop, log)
-    return _said(Report(str(root), files, progress.bytes, 0, progress.seconds), "fetched", source, log)
-
-
-@contextmanager
-def _workplace(target_dir: Path) -> Iterator[Path]:
-    """A directory for what is in the making, on the same file system as the target; gone afterwards."""
-    os.makedirs(target_dir, exist_ok=True)
-    sweep(os.fspath(target_dir), ("",))
-    place = Path(tempfile.mkdtemp(prefix=PARTIAL, suffix=".partial", dir=target_dir))
-    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        claim(lock)
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        os.close(lock)
-
-
-def _unpack(
-    packed: Path, place: Path, source: Location, target_dir: Path, direct: bool, stop: StopRequest, log: Log
-) -> tuple[Path, int]:
-    """Unpack in the workplace and move the result to where it belongs; returns that, and how many files there are."""
-    name = archive.stem(source.name)
-    content = place / "content" / name
-    os.makedirs(content)
-    files, size = archive.unpack(packed, content, name=str(source), stop=stop)
-    if os.listdir(content) == [name] and (content / name).is_dir():  # tar czf code.tgz code: one "code" is enough
-        content = content / name
-    root = target_dir if direct else target_dir / name
-    _move_in(content, root)
-    log.info("unpacked", archive=source.name, files=files, size=readable(size))
-    return root, files
-
-
-def _move_in(content: Path, root: Path) -> None:
-    """Rename a finished tree into place: at once where nothing is there yet, file by file where something is."""
-    if not os.path.lexists(root):
-        os.rename(content, root)
-        return
-    for directory, _, files in os.walk(content):
-        place = root / os.path.relpath(directory, content)
-        os.makedirs(place, exist_ok=True)
-        for file in files:
-            os.replace(os.path.join(directory, file), place / file)
-        for link in [entry.name for entry in os.scandir(directory) if entry.is_symlink() and entry.name not in files]:
-            os.replace(os.path.join(directory, link), place / link)
-
-
 def _fetch_local(
     source: Location,
     target_dir: Path,
     direct: bool,
     unpack: bool,
     rename: str,
+    changed: Changed,
+    extra: Extra,
     terminal: TextIO | None,
     stop: StopRequest,
     log: Log,
@@ -338,9 +268,14 @@ def _fetch_local(
             raise _no_such_path(place) from error
         raise explain(error, place, "cannot read what is to be fetched") from error
     if os.path.isfile(place) and unpack and archive.stem(place.name):
-        with local_trouble(os.fspath(target_dir)), _workplace(target_dir) as workplace:
-            root, files = _unpack(place, workplace, source, target_dir, direct, stop, log)
-        return Report(str(root), files, found.st_size)
+        from bootstrap.storage.packed import land, unpack_file
+
+        entry = Entry(os.fspath(place), found.st_size, f"{found.st_mtime_ns:x}")
+        way = unpack_file(place, source, entry, stop=stop, log=log)
+        with Progress(log, "unpacking", terminal=terminal) as progress:
+            tree = land(source, entry, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
+            progress.add(entry.size if tree.files else 0)
+        return _report(tree.root, tree.files, progress, tree.skipped, tree.kept)
     if not (place.is_dir() or place.is_file()):
         raise PathUnusable("neither a file nor a directory", where=str(place))
     root = target_dir if direct and place.is_dir() else target_dir / (rename or place.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,28 @@ def local() -> Mover:
         raise AssertionError("a local transfer asked for credentials")
 
     return Mover(Stores(Endpoint(""), no_keys, MemoryLog()))
+
+
+SmallDisk = Callable[..., Path]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Makes a file system of its own with so much room: ``size`` in bytes, ``inodes`` (0: no limit)."""
+    place = tmp_path / "small-disk"
+
+    def make(*, size: int, inodes: int = 0) -> Path:
+        place.mkdir()
+        options = f"size={size},nr_inodes={inodes}"
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small-disk", place], stderr=subprocess.PIPE)
+        if mounted.returncode:
+            place.rmdir()
+            pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+        return place
+
+    yield make
+    if place.exists():
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def tree_of(root: Path) -> dict[str, bytes]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import stat
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +15,11 @@ import pytest
 
 from bootstrap.errors import ArchiveInvalid, DiskFull
 from bootstrap.storage.transfer import TransferStopped
-from tests.lab.stores import Bucket
-from tests.storage.conftest import Mover, tree_of
+from tests.lab import faulty_proxy
+from tests.lab.faulty_proxy import FaultyProxy
+from tests.lab.proxy import Handler
+from tests.lab.stores import Bucket, Store
+from tests.storage.conftest import Mover, SmallDisk, stores_of, tree_of
 
 FILES = {"train.py": b"#!/usr/bin/env python\n", "lib/a.py": b"a" * 5000, "空 b": b""}
 
@@ -146,7 +151,7 @@ def test_an_archive_with_a_way_out_is_refused_and_leaves_nothing(
     with pytest.raises(ArchiveInvalid) as caught:
         local.fetch(str(archive), tmp_path / "job")
     assert "c.tar" in str(caught.value)
-    assert tree_of(tmp_path) == {"in/c.tar": archive.read_bytes(), "job/": b""}
+    assert tree_of(tmp_path) == {"in/c.tar": archive.read_bytes()}
 
 
 @pytest.mark.parametrize("name", ["code.tar", "code.tgz", "code.zip"])
@@ -185,3 +190,235 @@ def test_a_stop_ends_the_unpacking(local: Mover, tmp_path: Path) -> None:
     with pytest.raises(TransferStopped):
         local.fetch(str(tmp_path / "c.tar"), tmp_path / "job")
     assert tree_of(tmp_path / "job") == {}
+
+
+# --- as it comes ---
+
+
+def large(count: int, size: int, mode: str = "w") -> tuple[dict[str, bytes], bytes]:
+    files = {f"d{number}/f{number}": os.urandom(1 << 16) * (size >> 16) for number in range(count)}
+    return files, tar(files, mode)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_whatever_a_tar_is_compressed_with_is_seen_from_its_bytes(mode: str, local: Mover, tmp_path: Path) -> None:
+    for name in ("a.tar", "b.tgz", "c.tar.gz", "d.tar.bz2", "e.tar.xz"):
+        (tmp_path / name).write_bytes(tar(FILES, mode))
+        local.fetch(str(tmp_path / name), tmp_path / "job")
+        assert tree_of(tmp_path / "job" / name.partition(".")[0]) == FILES
+
+
+def test_compressed_files_in_a_row_are_one_archive(local: Mover, tmp_path: Path) -> None:
+    plain = tar(FILES)
+    (tmp_path / "c.tgz").write_bytes(gzip.compress(plain[:700]) + gzip.compress(plain[700:]))
+    local.fetch(str(tmp_path / "c.tgz"), tmp_path / "job")
+    assert tree_of(tmp_path / "job/c") == FILES
+
+
+@pytest.mark.parametrize("at", [512 + 10, 1024 + 3])  # tarfile alone ends there without a word
+def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(at: int, local: Mover, tmp_path: Path) -> None:
+    content = bytearray(tar({"a": b"", "b": b"", "c": b"c"}))
+    content[at] ^= 1
+    (tmp_path / "c.tar").write_bytes(content)
+    with pytest.raises(ArchiveInvalid):
+        local.fetch(str(tmp_path / "c.tar"), tmp_path / "job")
+    assert tree_of(tmp_path / "job") == {}
+
+
+def test_a_compressed_tar_whose_checksum_is_wrong_is_refused(local: Mover, tmp_path: Path) -> None:
+    content = bytearray(tar(FILES, "w:gz"))
+    content[-6] ^= 1
+    (tmp_path / "c.tgz").write_bytes(content)
+    with pytest.raises(ArchiveInvalid):
+        local.fetch(str(tmp_path / "c.tgz"), tmp_path / "job")
+    assert tree_of(tmp_path / "job") == {}
+
+
+def test_the_second_of_two_members_of_one_name_does_not_write_into_the_firsts_hard_links(
+    local: Mover, tmp_path: Path
+) -> None:
+    pack = tar_with(member("a", size=2), member("b", tarfile.LNKTYPE, "a"), member("a", size=3))
+    (tmp_path / "c.tar").write_bytes(pack)
+    local.fetch(str(tmp_path / "c.tar"), tmp_path / "job")
+    assert tree_of(tmp_path / "job/c") == {"a": b"xxx", "b": b"xx"}
+
+
+def test_a_tar_is_unpacked_while_it_comes_and_never_stored(
+    seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    files, content = large(20, 1 << 20)
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a/code.tar", content)
+    release = threading.Event()
+
+    def hold(handler: Handler) -> None:
+        if "bytes=16777216-" in (handler.headers["Range"] or ""):
+            release.wait(60)
+
+    faulty.inject(faulty_proxy.Fault("the third piece waits", first=hold), key="*/a/code.tar", times=None)
+    seen: dict[str, int] = {}
+
+    def look() -> None:
+        deadline = time.monotonic() + 60
+        while len(seen) < 14 and time.monotonic() < deadline:
+            time.sleep(0.01)
+            seen.update({path.name: path.stat().st_size for path in (tmp_path / "job").rglob("*") if path.is_file()})
+        seen["under its name"] = (tmp_path / "job/code").exists()
+        release.set()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    Mover(stores_of(seaweedfs, url=faulty.endpoint)).fetch(bucket.url("a/code.tar"), tmp_path / "job")
+    looking.join()
+    assert seen.pop("under its name") == 0
+    assert len(seen) >= 14
+    assert max(seen.values()) == 1 << 20
+    assert tree_of(tmp_path / "job") == {f"code/{name}": content for name, content in files.items()}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faulty_proxy.reset_answer(after=3_000_000),
+        faulty_proxy.truncated(after=3_000_000),
+        faulty_proxy.corrupted(at=10),  # the first piece's first header
+        faulty_proxy.corrupted(at=100_000),  # a member's content: only the digest tells
+        faulty_proxy.refused(503, "SlowDown"),
+    ],
+    ids=["reset", "truncated", "wrong header", "wrong content", "SlowDown"],
+)
+def test_a_stream_that_breaks_or_comes_wrong_ends_with_the_exact_tree(
+    fault: faulty_proxy.Fault, seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    files, content = large(10, 1 << 20)
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a/code.tar", content)
+    injection = faulty.inject(fault, key="*/a/code.tar", method="GET", times=2)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).fetch(bucket.url("a/code.tar"), tmp_path)
+    assert injection.hits == 2
+    assert tree_of(tmp_path) == {f"code/{name}": content for name, content in files.items()}
+    assert (report.files, report.bytes) == (10, len(content))
+
+
+def test_a_stream_that_breaks_goes_on_where_it_broke(seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path) -> None:
+    files, content = large(4, 1 << 20)
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a/code.tar", content)
+    faulty.inject(faulty_proxy.truncated(after=3_000_000), key="*/a/code.tar", method="GET")
+    Mover(stores_of(seaweedfs, url=faulty.endpoint)).fetch(bucket.url("a/code.tar"), tmp_path)
+    bodies = [seen for seen in faulty.seen if seen.method == "GET" and seen.key.endswith("code.tar")]
+    first, second = [seen.headers["Range"] for seen in bodies]
+    assert first == f"bytes=0-{len(content) - 1}"
+    assert 2_000_000 < int(second[len("bytes=") :].partition("-")[0]) <= 3_000_000
+    assert tree_of(tmp_path / "code") == files
+
+
+def test_an_archive_replaced_while_it_is_read_is_read_again(
+    seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    _, old = large(20, 1 << 20)
+    files, new = large(20, 1 << 20)
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a/code.tar", old)
+    replace = threading.Lock()
+
+    def swap(handler: Handler) -> None:
+        if "bytes=16777216-" in (handler.headers["Range"] or "") and replace.acquire(blocking=False):
+            bucket.put("a/code.tar", new)
+
+    faulty.inject(faulty_proxy.Fault("another archive", first=swap), key="*/a/code.tar", times=None)
+    mover = Mover(stores_of(seaweedfs, url=faulty.endpoint))
+    mover.fetch(bucket.url("a/code.tar"), tmp_path)
+    assert tree_of(tmp_path / "code") == files
+    assert mover.fetch(bucket.url("a/code.tar"), tmp_path).files == 0
+
+
+def test_what_an_archive_in_a_store_may_not_hold_is_refused_and_nothing_stays(
+    seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a/code.tar", tar_with(member("good", size=1), member("../out", size=1)))
+    with pytest.raises(ArchiveInvalid):
+        Mover(stores_of(seaweedfs, url=faulty.endpoint)).fetch(bucket.url("a/code.tar"), tmp_path / "job")
+    assert tree_of(tmp_path) == {}
+
+
+def test_a_tar_needs_room_for_its_content_once(seaweedfs: Store, tmp_path: Path, small_disk: SmallDisk) -> None:
+    files, content = large(10, 4 << 20)
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a/code.tar", content)
+    disk = small_disk(size=60 << 20)
+    Mover(stores_of(seaweedfs)).fetch(bucket.url("a/code.tar"), disk)
+    assert tree_of(disk / "code") == files
+
+
+# --- again ---
+
+
+@pytest.fixture(params=["code.tgz", "code.zip"])
+def again(
+    request: pytest.FixtureRequest, seaweedfs: Store, faulty: FaultyProxy
+) -> tuple[str, Bucket, Mover, Callable[[], int]]:
+    """An archive of FILES, fetched from a bucket; and how many times its body was asked for since last time."""
+    bucket = seaweedfs.make_bucket()
+    bucket.put(request.param, PACKERS[request.param](FILES))
+
+    def bodies() -> int:
+        count = sum(seen.method == "GET" and seen.key.endswith(request.param) for seen in faulty.seen)
+        faulty.seen.clear()
+        return count
+
+    return request.param, bucket, Mover(stores_of(seaweedfs, url=faulty.endpoint)), bodies
+
+
+Again = tuple[str, Bucket, Mover, Callable[[], int]]
+
+
+def test_an_unchanged_archive_is_not_asked_for_again(again: Again, tmp_path: Path) -> None:
+    name, bucket, mover, bodies = again
+    mover.fetch(bucket.url(name), tmp_path)
+    assert bodies() == 1
+    (tmp_path / "code/mine").write_bytes(b"mine")
+    os.utime(tmp_path / "code/lib/a.py", (1, 1))
+    report = mover.fetch(bucket.url(name), tmp_path)
+    assert bodies() == 0
+    assert (report.files, report.skipped, report.bytes) == (0, len(FILES), 0)
+    assert tree_of(tmp_path / "code") == {**FILES, "mine": b"mine"}
+
+
+def test_an_archive_that_changed_is_unpacked_over_the_old_one(again: Again, tmp_path: Path) -> None:
+    name, bucket, mover, _ = again
+    mover.fetch(bucket.url(name), tmp_path)
+    (tmp_path / "code/train.py").write_bytes(b"mine")
+    bucket.put(name, PACKERS[name]({"train.py": b"new", "more": b"more"}))
+    mover.fetch(bucket.url(name), tmp_path, changed="keep", extra="delete")
+    assert tree_of(tmp_path / "code") == {"train.py": b"new", "more": b"more"}
+
+
+def test_what_was_changed_in_an_unpacked_tree_is_restored_or_kept(again: Again, tmp_path: Path) -> None:
+    name, bucket, mover, bodies = again
+    mover.fetch(bucket.url(name), tmp_path)
+    bodies()
+    (tmp_path / "code/train.py").write_bytes(b"#!/usr/bin/env mine!!\n")
+    report = mover.fetch(bucket.url(name), tmp_path, changed="keep")
+    assert bodies() == 0
+    assert [path for path, _ in report.left_out] == ["train.py"]
+    (tmp_path / "code/lib/a.py").unlink()
+    mover.fetch(bucket.url(name), tmp_path, changed="keep")
+    assert bodies() == 1
+    assert tree_of(tmp_path / "code") == {**FILES, "train.py": b"#!/usr/bin/env mine!!\n"}
+    mover.fetch(bucket.url(name), tmp_path)
+    assert tree_of(tmp_path / "code") == FILES
+
+
+def test_links_and_directories_of_an_archive_are_known_again(local: Mover, tmp_path: Path) -> None:
+    pack = tar_with(member("f", size=2), member("l", tarfile.SYMTYPE, "f"), member("empty", tarfile.DIRTYPE))
+    (tmp_path / "c.tar").write_bytes(pack)
+    assert local.fetch(str(tmp_path / "c.tar"), tmp_path).files == 2
+    assert local.fetch(str(tmp_path / "c.tar"), tmp_path).skipped == 2
+    (tmp_path / "c/empty").rmdir()
+    (tmp_path / "c/l").unlink()
+    (tmp_path / "c/l").symlink_to("other")
+    assert local.fetch(str(tmp_path / "c.tar"), tmp_path).files == 2
+    assert (tmp_path / "c/empty").is_dir()
+    assert os.readlink(tmp_path / "c/l") == "f"

@@ -1,0 +1,194 @@
+"""A large object read from its beginning to its end, while the next pieces of it are on their way already."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from typing import TYPE_CHECKING
+
+from bootstrap.errors import NothingThere, SourceChanging
+from bootstrap.job import StopRequest
+from bootstrap.storage.express import BUSY
+from bootstrap.storage.outage import Outlast
+from bootstrap.storage.pace import Pace
+from bootstrap.storage.progress import Progress
+from bootstrap.storage.store import ENCRYPTED, Entry, Store
+from bootstrap.storage.wire import Connection, Unusual, expect
+from bootstrap.storage.workers import TransferStopped
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from bootstrap.storage.lane import Lane
+
+_PIECE = 8 << 20  # bytes of one ranged GET
+_WINDOW = 4  # pieces on their way or waiting to be read: with the one in use, 40 MiB at most, however long the object
+_STRIKES = 3  # pieces that a thread lost on the fast lane before it leaves the lane
+_BEAT = 0.1  # seconds between two looks at the clock while nothing comes
+
+
+class _Line:
+    """A thread's connection on the fast lane, if it has one, and how many it lost in a row."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.strikes = 0
+
+    def hang_up(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+class ObjectReader(io.RawIOBase):
+    """One object's bytes, in order. A piece that breaks off is gone on with where it broke, if it is the same object.
+
+    Reading raises :class:`SourceChanging`, the store's refusals, and :class:`TransferStopped`. Close it to end the
+    threads. What came is the object's only once :meth:`is_right` has said so.
+    """
+
+    def __init__(self, store: Store, entry: Entry, *, pace: Pace, progress: Progress, stop: StopRequest) -> None:
+        super().__init__()
+        self._store, self._entry, self._pace, self._progress, self._stop = store, entry, pace, progress, stop
+        self._etag = entry.etag.removesuffix(ENCRYPTED)
+        self._encrypted = False  # only the answers tell
+        self._pieces = -(-entry.size // _PIECE)
+        self._lock = threading.Condition()
+        self._ready: dict[int, bytearray | BaseException] = {}
+        self._asked = self._taken = 0
+        self._closing = threading.Event()
+        self._outlast = Outlast(store.patience, self._closing, pace=pace, say=progress.trouble)
+        self._rest = memoryview(b"")
+        self.moved = 0  # bytes that have come and been asked for
+        self._digest = hashlib.md5(usedforsecurity=False) if entry.md5 else None
+        for number in range(min(_WINDOW, self._pieces)):
+            threading.Thread(target=self._work, name=f"ahead-{number}", daemon=True).start()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, place: WriteableBuffer) -> int:
+        if not self._rest:
+            self._rest = memoryview(self._next())
+        view = memoryview(place).cast("B")
+        size = min(len(view), len(self._rest))
+        view[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    def is_right(self) -> bool:
+        """Read what nobody wanted; whether what came in all is the object, as far as the store lets us tell."""
+        while self._next():
+            pass
+        return self._digest is None or self._encrypted or self._digest.hexdigest() == self._entry.md5
+
+    def close(self) -> None:
+        with self._lock:
+            self._closing.set()
+            self._ready.clear()
+            self._lock.notify_all()
+        super().close()
+
+    def _next(self) -> bytes | bytearray:
+        """The next piece, or nothing at the end."""
+        if self._taken == self._pieces:
+            return b""
+        with self._lock:
+            while self._taken not in self._ready:
+                self._beat()
+                self._lock.wait(_BEAT)
+            piece = self._ready.pop(self._taken)
+            self._taken += 1
+            self._lock.notify_all()
+        self._beat()
+        if isinstance(piece, BaseException):
+            raise piece
+        if self._digest is not None:
+            self._digest.update(piece)
+        self.moved += len(piece)
+        self._progress.add(len(piece))
+        return piece
+
+    def _beat(self) -> None:
+        if self._stop.is_set():
+            raise TransferStopped
+        self._progress.beat()
+
+    # --- in threads of their own ---
+
+    def _work(self) -> None:
+        line = _Line()
+        while (number := self._turn()) < self._pieces:
+            try:
+                result: bytearray | BaseException = self._bring(number, line)
+            except BaseException as error:  # noqa: BLE001 (carried to the reading thread, which raises it)
+                result = error
+            with self._lock:
+                if not self._closing.is_set():
+                    self._ready[number] = result
+                self._lock.notify_all()
+        line.hang_up()
+
+    def _turn(self) -> int:
+        """The number of the piece to bring, when there is room for it; one beyond the last when there is no more."""
+        with self._lock:
+            while self._asked < self._pieces and self._asked >= self._taken + _WINDOW and not self._closing.is_set():
+                self._lock.wait()
+            if self._closing.is_set():
+                return self._pieces
+            self._asked += 1
+            return self._asked - 1
+
+    def _bring(self, number: int, line: _Line) -> bytearray:
+        start, end = number * _PIECE, min((number + 1) * _PIECE, self._entry.size)
+        piece = bytearray()
+        self._pace.spend(1, self._closing)
+        if self._store.lane is not None and line.strikes < _STRIKES:
+            self._over_the_lane(self._store.lane, line, piece, start, end)
+        if len(piece) < end - start:
+            self._outlast(lambda: self._over_the_client(piece, start, end))
+        return piece
+
+    def _over_the_lane(self, lane: Lane, line: _Line, piece: bytearray, start: int, end: int) -> None:
+        """Bring what comes."""
+        try:
+            if line.connection is None:
+                line.connection = lane.connect()
+            line.connection.send(lane.get(self._entry.key, start, end))
+            answer = line.connection.answer()
+            expect(answer, 206, end - start)
+            if not self._is_same(answer.etag):
+                raise Unusual("another object than before")
+            line.connection.pour(end - start, piece.extend)
+            lane.worked()
+            line.strikes = 0
+            if answer.is_last:
+                line.hang_up()
+        except (Unusual, OSError) as trouble:  # the client of record finds out, and goes on from there
+            line.strikes += 1
+            line.hang_up()
+            if isinstance(trouble, Unusual) and trouble.status in BUSY:
+                self._pace.complaint()
+
+    def _over_the_client(self, piece: bytearray, start: int, end: int) -> None:
+        """Bring what is missing of the piece."""
+        try:
+            body = self._store.read(self._entry.key, start=start + len(piece), end=end)
+        except NothingThere as error:
+            raise SourceChanging("an object was there, and gone when it was read", where=error.where) from error
+        try:
+            if not self._is_same(body.entry.etag):
+                raise SourceChanging("an object changed while it was read", where=self._entry.key)
+            for data in body:
+                piece.extend(data)
+                if self._closing.is_set():
+                    raise TransferStopped
+        finally:
+            body.close()
+        if len(piece) != end - start:
+            raise SourceChanging("an object has another size than listed", where=self._entry.key)
+
+    def _is_same(self, etag: str) -> bool:
+        self._encrypted |= etag.endswith(ENCRYPTED)
+        return etag.removesuffix(ENCRYPTED) == self._etag
