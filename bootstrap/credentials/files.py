@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import time
 from collections.abc import Callable
@@ -48,6 +47,8 @@ class SecretFiles:
 
         :raises SecretUnreadable: no such file, no permission, not an INI file
         """
+        import configparser
+
         until = time.monotonic() + REWRITE_PATIENCE
         while True:
             try:
@@ -64,6 +65,8 @@ class SecretFiles:
                 time.sleep(0.05)
 
     def _profile(self, name: str, path: str, profile: str) -> dict[str, str]:
+        import configparser
+
         parser = configparser.RawConfigParser(default_section="\0", strict=False)
         parser.read_string(self._text(name, path))
         for section in (profile, f"profile {profile}"):

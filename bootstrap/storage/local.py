@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import threading
-import uuid
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -89,7 +88,7 @@ class Staging:
         self._lock = threading.Lock()
         self._partial: dict[str, bool] = {}  # and whether it goes away at the end
         self._closed = False
-        self._tag = uuid.uuid4().hex[:8]
+        self._tag = os.urandom(4).hex()
         self._count = 0
 
     def create(self, final: str, lasting: str = "") -> tuple[int, str]:
