@@ -64,18 +64,19 @@ class Situation:
 class Plan:
     """What to do on this node.
 
-    ``before`` are short commands to run first, one after another, and ``after`` those to run when the command has
-    ended. ``wait_for`` is an address and port that must answer before all of them. ``follows_node_0``: this node's
-    container only has to stay until node 0's command ends, whose exit code is this node's; there is no ``command``.
+    ``beside`` is a command of the engine's that runs next to the user's, from before its start until after its end:
+    it is started once ``beside_needs``, an address and port, answers, and is ready once ``beside_opens`` answers.
+    ``follows_node_0``: this node's container only has to stay until node 0's command ends, whose exit code is this
+    node's; there is no ``command``.
     """
 
     command: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
     remove: tuple[Removed, ...] = ()
     files: tuple[File, ...] = ()
-    before: tuple[tuple[str, ...], ...] = ()
-    after: tuple[tuple[str, ...], ...] = ()
-    wait_for: tuple[str, int] | None = None
+    beside: tuple[str, ...] = ()
+    beside_needs: tuple[str, int] | None = None
+    beside_opens: tuple[str, int] | None = None
     follows_node_0: bool = False
     notes: tuple[str, ...] = ()
 

@@ -174,9 +174,10 @@ def gather(run: Run) -> None:
 
 
 def tell(run: Run) -> None:
-    """How this node ended, to the others: before anything is delivered, since they wait or work for nothing."""
-    if run.peers is None:
+    """How this node ended, once, to the others: before anything is delivered, since they wait or work for nothing."""
+    if run.peers is None or run.told:
         return
+    run.told = True
     facts = first_failure.own(run)
     if facts:
         run.peers.failed(facts)

@@ -1,7 +1,8 @@
-"""What a launcher's plan asks for around the command: files, a port to wait for, short commands before and after."""
+"""What a launcher's plan asks for around the command: variables, files, an engine's own process beside it."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -11,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import CannotStart, CommandNotFound, PathUnusable
-from ..job import AskedBy, Ending, Job
+from ..errors import CannotStart, CommandNotFound, PathUnusable, PeersMissing
+from ..job import AskedBy, Ending, Job, StopRequest
 from ..launchers import direct
 from ..launchers.plan import Plan, Situation, as_python
 from ..launchers.table import plan
@@ -20,7 +21,7 @@ from ..network.reach import wait_for_port
 from .run import Run
 
 _LAST_WORDS = 2.0  # seconds for node 0's exit code, once its failure is known
-_AFTER = 20.0  # seconds for a command that tidies up
+_TIDY = 5.0  # seconds for an engine's process to end all of its own
 _LOOK = 0.05
 
 
@@ -80,68 +81,103 @@ def write_files(made: Plan) -> None:
 
 
 @contextmanager
-def around(run: Run, made: Plan, environ: Mapping[str, str], directory: str) -> Iterator[None]:
-    """Wait for what must be there, do what comes before the command, and afterwards what comes after it, come what may.
+def beside(run: Run, made: Plan, environ: Mapping[str, str], directory: str) -> Iterator[Beside | None]:
+    """What the plan has run beside the command: started and ready inside the block, and ended behind it, come what may.
 
     Raises :class:`PeersMissing` for a port that does not answer, :class:`CannotStart` or :class:`CommandNotFound` for
-    a command before the command.
+    a process that does not start or ends too early.
     """
     assert run.resolved is not None
     for note in made.notes:
         run.console.info(note)
-    if made.wait_for is not None:
-        host, port = made.wait_for
-        patience = run.resolved.settings.peer_timeout
-        wait_for_port(host, port, deadline_s=patience, stop=run.signals.stop, log=run.console)
+    patience, stop = run.resolved.settings.peer_timeout, run.signals.stop
+    if made.beside_needs is not None:
+        wait_for_port(*made.beside_needs, deadline_s=patience, stop=stop, log=run.console)
+    if not made.beside:
+        yield None
+        return
+    run.console.info(" ".join(made.beside))
+    process = Beside(made.beside, environ, directory, stop)
     try:
-        for argv in made.before:
-            _short(run, argv, environ, directory)
-        yield
-    finally:
-        for argv in made.after:
+        if made.beside_opens is not None:
             try:
-                _short(run, argv, environ, directory, patience=_AFTER)
-            except (CannotStart, CommandNotFound) as error:
-                run.console.warning(str(error))
+                wait_for_port(*made.beside_opens, deadline_s=patience, stop=process, log=run.console)
+            except PeersMissing:
+                process.check()
+                raise
+        yield process
+    finally:
+        process.end()
 
 
-def _short(
-    run: Run, argv: Sequence[str], environ: Mapping[str, str], directory: str, patience: float | None = None
-) -> None:
-    """One short command, whose output matters only if it fails. What it leaves running may keep its output open, so
-    that goes to a file. ``patience``: seconds after which it is given up; without it, a request to stop ends it.
+class Beside:
+    """A process of the engine's. As a :class:`bootstrap.job.StopRequest` it says that waiting for anything that needs
+    it has no point any more: somebody asked for a stop, or it has ended by itself.
     """
-    text = " ".join(argv)
-    run.console.info(text)
-    end = None if patience is None else time.monotonic() + patience
-    with tempfile.TemporaryFile() as said:
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], directory: str, stop: StopRequest) -> None:
+        self._text, self._stop = " ".join(argv), stop
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  its output matters only if it fails, and then later
         try:
-            running = subprocess.Popen(
-                argv, env=environ, cwd=directory, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            self._process = subprocess.Popen(
+                argv,
+                env=environ,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise CommandNotFound(f"command not found: {argv[0]}", where=f"PATH={environ.get('PATH', '')}") from error
         except OSError as error:
-            raise CannotStart(f"cannot run {text}", why=str(error)) from error
-        while (code := running.poll()) is None:
-            if run.signals.stop.is_set() if end is None else time.monotonic() > end:
-                running.kill()
-            time.sleep(_LOOK)
-        said.seek(0)
-        output = said.read().decode(errors="replace")
-    run.console.debug(output)
-    if code != 0:
-        last = " | ".join(line.strip() for line in output.strip().splitlines()[-3:])
-        raise CannotStart(f"{text} failed", why=f"exit code {code}: {last}")
+            raise CannotStart(f"cannot run {self._text}", why=str(error)) from error
+
+    def is_set(self) -> bool:
+        return self._stop.is_set() or self._process.poll() is not None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (end is None or time.monotonic() < end):
+            self._stop.wait(_LOOK)
+        return self.is_set()
+
+    def check(self) -> None:
+        """Raises :class:`CannotStart` with its last words when it has ended though nobody asked for a stop."""
+        if self._stop.is_set() or self._process.poll() is None:
+            return
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        last = " | ".join(line.strip() for line in lines[-3:])
+        raise CannotStart(
+            f"{self._text} failed",
+            why=f"exit code {self._process.returncode}: {last}",
+            remedy="look at what the engine has written into its own logs",
+        )
+
+    def end(self) -> None:
+        """TERM to itself, so that it tidies up, and after some seconds KILL to all of its group."""
+        self._process.terminate()
+        try:
+            self._process.wait(_TIDY)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._said.close()
 
 
-def follow(run: Run) -> Ending:
-    """Stay until node 0's command ends; its exit code is ours."""
+def follow(run: Run, process: Beside | None) -> Ending:
+    """Stay until node 0's command ends; its exit code is ours.
+
+    Raises :class:`CannotStart` when ``process``, what this node does for node 0, ends before.
+    """
     assert run.peers is not None
     run.follows = True
     started = time.time()
     run.console.info("this node stays until node 0's command ends")
-    code = run.peers.wait_for_end_of(0, run.signals.stop)
+    code = run.peers.wait_for_end_of(0, process or run.signals.stop)
+    if code is None and process is not None:
+        process.check()
     if code is None and run.signals.asked_by is AskedBy.PEER:  # the bad news comes a moment before the code
         code = run.peers.wait_for_end_of(0, _Moment(_LAST_WORDS))
     if code is not None:

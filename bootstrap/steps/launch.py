@@ -34,12 +34,13 @@ def step(run: Run) -> None:
     cluster.gather(run)
     if run.signals.stop.is_set():
         return
-    with engine.around(run, plan, environ, job.work_dir):
+    with engine.beside(run, plan, environ, job.work_dir) as process:
         if command is None:
-            run.ending = engine.follow(run)
+            run.ending = engine.follow(run, process)
         else:
             run.console.info(f"{' '.join(plan.command)} in {job.work_dir}")
             run.ending = _supervised(run, job, command, environ)
+            cluster.tell(run)  # the others leave the engine while what is beside the command still answers
     run.record.update(user=_told(run.ending))
     for note in run.ending.notes:
         run.console.warning(note)

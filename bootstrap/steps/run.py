@@ -56,6 +56,7 @@ class Run:
     board: StoreBoard | None = None
     shipper: LogShipper | None = None
     follows: bool = False  # node 0 runs this node's processes, and its end is ours
+    told: bool = False  # the other nodes know how this one ended
     ending: Ending | None = None
     deliveries: list[Delivery] = field(default_factory=list)
 

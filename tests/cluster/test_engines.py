@@ -5,19 +5,21 @@ The results must be right and the training's traffic must be on ib0, though the 
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import shlex
+import shutil
+import signal
+import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.nodes import Node, run, story, two_nodes
+from tests.cluster.nodes import BOOTSTRAP, SYSTEM, Node, run, story, two_nodes
 from tests.cluster.platforms import PLATFORMS
 from tests.lab.engines import program, python_with
+from tests.lab.netns import ip
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
 
@@ -171,19 +173,45 @@ def test_msrun_sums_over_all_ranks_on_infiniband(tmp_path: Path) -> None:
         assert_on_infiniband(nodes)
 
 
-@pytest.fixture
-def ray_alone() -> Iterator[None]:
-    """`ray stop` ends every Ray of the machine: hosts of the lab have networks of their own, but no processes."""
-    with (Path(tempfile.gettempdir()) / "lab-ray.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@every_platform
-@pytest.mark.usefixtures("ray_alone")
-def test_ray_has_a_head_and_a_worker_that_leaves_with_it(platform: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("platform", "code"), [("dls", 0), ("modelarts", 0), ("volcano", 4)])
+def test_ray_has_a_head_and_a_worker_that_ends_with_it(platform: str, code: int, tmp_path: Path) -> None:
     python = python_with("ray")
-    with two_nodes(platform, tmp_path, python) as nodes:
-        command = ("python", str(JOBS / "ray_nodes.py"), str(tmp_path))
-        assert run(nodes, "--launcher", "ray", "--", *command) == [0, 0], story(nodes)
-        assert (tmp_path / "nodes").read_text() == "10.88.0.1 10.88.0.2"
+    stranger = tmp_path / "raylet"  # `ray stop` would take it for its own, and end it
+    shutil.copy("/bin/sleep", stranger)
+    with subprocess.Popen([stranger, "300"]) as running, two_nodes(platform, tmp_path, python) as nodes:
+        try:
+            command = ("python", str(JOBS / "ray_nodes.py"), str(tmp_path), str(code))
+            assert run(nodes, "--launcher", "ray", "--", *command) == [code, code], story(nodes)
+            assert (tmp_path / "nodes").read_text() == "10.88.0.1 10.88.0.2"
+            assert_on_infiniband(nodes[1:])
+            assert running.poll() is None, "what we did not start is not ours to end"
+            for node in nodes:
+                assert ip("netns", "pids", node.host.namespace) == "", "nothing of Ray is left"
+        finally:
+            running.kill()
+
+
+def test_an_engine_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path) -> None:
+    ray = tmp_path / "ray"
+    ray.write_text("#!/bin/sh\necho port 6379 is taken\nexit 3\n")
+    ray.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{SYSTEM}", "BOOTSTRAP_JOB_DIR": str(tmp_path / "job")}
+    command = (BOOTSTRAP, "run", "--launcher", "ray", "--", "touch", "started")
+    told = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 207
+    assert "--block failed: exit code 3: port 6379 is taken" in told.stderr
+    assert not list(tmp_path.rglob("started"))
+
+
+def test_a_ray_worker_that_dies_ends_the_job_and_is_named(tmp_path: Path) -> None:
+    python = python_with("ray")
+    with two_nodes("modelarts", tmp_path, python) as nodes:
+        for node in nodes:
+            node.start("--launcher", "ray", "--", "python", str(JOBS / "ray_waits.py"))
+        nodes[0].wait_for("worker.pid")
+        os.kill(int((nodes[0].home / "worker.pid").read_text()), signal.SIGKILL)
+        assert [node.end() for node in nodes] == [15, 207], story(nodes)
+        for node in nodes:
+            first = node.record["first_failure"]
+            assert (first["node"], first["step"], first["error"]) == (1, "launch", "cannot-start"), story(nodes)
+            assert "ray start --address" in first["why"]

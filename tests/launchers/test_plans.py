@@ -311,15 +311,14 @@ def test_tensorflow_on_a_single_node_gets_no_config_that_it_would_wait_for() -> 
     assert values(plan("tensorflow", situation(**SINGLE))) == {}
 
 
-def test_ray_starts_a_head_beside_the_command_and_workers_that_stay_until_it_ends() -> None:
+def test_ray_has_a_head_beside_the_command_and_workers_that_stay_until_it_ends() -> None:
     head = plan("ray", situation(rank=0))
-    assert head.before == (("ray", "start", "--head", "--port=6379", "--node-ip-address=10.88.0.1"),)
-    assert (head.command, head.after) == (COMMAND, (("ray", "stop"),))
+    assert head.beside == ("ray", "start", "--head", "--port=6379", "--node-ip-address=10.88.0.1", "--block")
+    assert (head.command, head.beside_opens, head.beside_needs) == (COMMAND, ("10.88.0.1", 6379), None)
     assert values(head) == {"RAY_ADDRESS": "10.88.0.1:6379"}
     worker = plan("ray", situation(rank=1))
-    assert worker.before == (("ray", "start", "--address=10.88.0.1:6379", "--node-ip-address=10.88.0.2"),)
-    assert (worker.command, worker.after) == ((), (("ray", "stop"),))
-    assert (worker.wait_for, worker.follows_node_0) == (("10.88.0.1", 6379), True)
+    assert worker.beside == ("ray", "start", "--address=10.88.0.1:6379", "--node-ip-address=10.88.0.2", "--block")
+    assert (worker.command, worker.follows_node_0, worker.beside_needs) == ((), True, ("10.88.0.1", 6379))
 
 
 def test_msrun_gets_an_address_and_no_rank_table() -> None:

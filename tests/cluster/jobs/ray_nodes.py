@@ -1,4 +1,4 @@
-"""Runs a task on every node of the Ray cluster it finds through RAY_ADDRESS."""
+"""Has 4 MB from every node of the Ray cluster that it finds through RAY_ADDRESS. Ends with the second word of argv."""
 
 import os
 import sys
@@ -15,9 +15,10 @@ while len([node for node in ray.nodes() if node["Alive"]]) < 2 and time.monotoni
 @ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
 def where():
     time.sleep(0.5)
-    return ray.util.get_node_ip_address()
+    return ray.util.get_node_ip_address(), bytes(4_000_000)
 
 
-found = sorted(set(ray.get([where.remote() for _ in range(4)])))
+found = sorted({address for address, _ in ray.get([where.remote() for _ in range(4)])})
 with open(os.path.join(sys.argv[1], "nodes"), "w") as out:
     out.write(" ".join(found))
+sys.exit(int(sys.argv[2]))
