@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
-import signal
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bootstrap.storage.local import Staging, sweep
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import Mover, make_tree, stores_of, tree_of
+from tests.storage.test_archive import tar
 
 FILES = {"a": b"1", "lib/b": b"2" * 1000, "run.sh": b"#!/bin/sh\n"}
 
@@ -159,31 +164,100 @@ def test_an_unchanged_local_tree_is_not_copied_again(local: Mover, tmp_path: Pat
     assert (tmp_path / "job/code/a").read_bytes() == b"22"
 
 
-@pytest.mark.parametrize("seed", range(6))
+# --- killed at any moment ---
+
+FETCH = """
+import json, sys, threading
+from pathlib import Path
+from tests.lab.stores import Store
+from tests.storage.conftest import Mover, stores_of
+
+print("now", flush=True)
+Mover(stores_of(Store(**json.loads(sys.argv[1])))).fetch(sys.argv[2], Path(sys.argv[3]))
+"""
+
+NOISE = random.Random(7).randbytes(1 << 20)
+
+contents = st.builds(
+    lambda size, at: (NOISE[at:] + NOISE * (size >> 20))[:size],
+    st.sampled_from([0, 1, 500, 5000, 200_000]),
+    st.integers(0, 4096),
+)
+trees = st.dictionaries(
+    st.builds("{}f{}".format, st.sampled_from(["", "a/", "a/b/", "c/"]), st.integers(0, 60)),
+    contents,
+    min_size=20,
+    max_size=80,
+)
+moments = st.lists(st.floats(0.01, 0.15), min_size=2, max_size=3)
+"""When to kill one fetch after the other: seconds after it has begun."""
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A fetch that is killed again and again."""
+
+    argv: list[str]
+
+    def at(self, moment: float) -> None:
+        process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moment)  # any will do: this is not waiting for something
+        process.kill()
+        process.communicate()
+
+    def not_any_more(self) -> None:
+        subprocess.run(self.argv, check=True, capture_output=True, timeout=120)
+
+
+def fetching(bucket: Bucket, source: str, target: Path) -> Killed:
+    words = [json.dumps(asdict(bucket.store)), bucket.url(source), str(target)]
+    return Killed([sys.executable, "-c", FETCH, *words])
+
+
+few = settings(max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+@few
+@given(tree=trees, large=st.sampled_from([0, 33, 50]), moments=moments)
 def test_a_fetch_killed_at_any_moment_leaves_whole_files_and_the_next_one_ends_with_the_exact_tree(
-    seed: int, seaweedfs: Store, tmp_path: Path
+    seaweedfs: Store, tmp_path_factory: pytest.TempPathFactory, tree: dict[str, bytes], large: int, moments: list[float]
 ) -> None:
-    dice = random.Random(seed)
-    places = ["", *(f"d{number}/" for number in range(6))]
-    names = [f"{dice.choice(places)}f{number}" for number in range(120)]
-    tree = {name: dice.randbytes(dice.choice([0, 1, 500, 5000, 200_000])) for name in names}
-    if seed % 2:
-        tree["large"] = dice.randbytes(1 << 20) * 40
+    work = tmp_path_factory.mktemp("killed")
+    if large:  # of pieces that are kept
+        tree["large"] = NOISE * large
     bucket = seaweedfs.make_bucket()
-    Mover(stores_of(seaweedfs)).deliver(make_tree(tmp_path / "source", tree), bucket.url("t/"))
-    target = tmp_path / "target"
-    argv = [sys.executable, "-m", "bootstrap", "copy", "-r", bucket.url("t/"), f"{target}/"]
-    env = {**os.environ, **seaweedfs.env()}
-    for _ in range(3):
-        process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while not target.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(dice.random() * 0.15)  # any moment will do: this is not waiting for something
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for path in target.rglob("*"):
+    Mover(stores_of(seaweedfs)).deliver(make_tree(work / "source", tree), bucket.url("t/"))
+    fetch = fetching(bucket, "t/", work / "target")
+    for moment in moments:
+        fetch.at(moment)
+        for path in (work / "target").rglob("*"):
             if path.is_file() and not path.name.startswith(".bootstrap-"):
-                assert path.read_bytes() == tree[str(path.relative_to(target))]
-    subprocess.run(argv, env=env, check=True, stderr=subprocess.DEVNULL, timeout=120)
-    assert tree_of(target) == tree
+                assert path.read_bytes() == tree[str(path.relative_to(work / "target/t"))]
+    fetch.not_any_more()
+    assert tree_of(work / "target") == {f"t/{name}": content for name, content in tree.items()}
+    shutil.rmtree(work)
+
+
+@few
+@given(tree=trees, large=st.sampled_from([10, 40]), mode=st.sampled_from(["w", "w:gz"]), moments=moments)
+def test_an_archive_killed_at_any_moment_is_there_as_a_whole_or_not_at_all(
+    seaweedfs: Store,
+    tmp_path_factory: pytest.TempPathFactory,
+    tree: dict[str, bytes],
+    large: int,
+    mode: str,
+    moments: list[float],
+) -> None:
+    work = tmp_path_factory.mktemp("killed")
+    tree["large"] = NOISE * large
+    bucket = seaweedfs.make_bucket()
+    bucket.put("code.tar", tar(tree, mode))
+    fetch = fetching(bucket, "code.tar", work / "target")
+    for moment in moments:
+        fetch.at(moment)
+        assert not (work / "target/code").exists() or tree_of(work / "target/code") == tree
+    fetch.not_any_more()
+    assert tree_of(work / "target") == {f"code/{name}": content for name, content in tree.items()}
+    shutil.rmtree(work)
