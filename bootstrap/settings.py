@@ -13,7 +13,7 @@ import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .errors import BootstrapError, UsageError
 from .job import Sourced
@@ -281,6 +281,13 @@ class Settings:
         "progress bars that rewrite their line are thinned out in the log, not on the console",
     )
     stderr_file: str = _knob(_DELIVER, "", _text, "PATH", "keep stderr apart as well; it still goes to console and log")
+    links: Literal["follow", "record", "skip"] = _knob(
+        _DELIVER,
+        "follow",
+        _one_of("follow", "record", "skip"),
+        "WHAT",
+        "symbolic links in outputs: follow, record as NAME.rclonelink (fetches make links of those again), or skip",
+    )
     shared_outputs: bool = _knob(
         _DELIVER, False, flag, "", "all nodes deliver into the same URL (default: node N > 0 into URL/node-N/)"
     )

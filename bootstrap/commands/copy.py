@@ -33,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-r", "--recursive", action="store_true", help="a whole directory, its content into DST")
     parser.add_argument("--delete", action="store_true", help="of a local DST: delete what SRC does not have")
     parser.add_argument("--keep-changed", action="store_true", help="of a local DST: keep what was changed in it since")
-    parser.add_argument("--links", choices=("follow", "skip"), default="follow", help="symbolic links of a local SRC")
+    parser.add_argument(
+        "--links",
+        choices=("follow", "record", "skip"),
+        default="follow",
+        help="symbolic links of a local SRC: send what they lead to in the tree, record them as NAME.rclonelink (of"
+        " which a download with this option makes links again), or leave them out",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="only what goes wrong")
     parser.add_argument(
         "--addressing", choices=("auto", "virtual", "path"), help="where the bucket's name goes in URLs"
@@ -88,6 +94,7 @@ def _copy(arguments: argparse.Namespace, stores: Stores, stop: threading.Event, 
             rename=name,
             changed="keep" if arguments.keep_changed else "restore",
             extra="delete" if arguments.delete else "keep",
+            links=arguments.links,
             terminal=log.terminal,
             stop=stop,
             log=log,

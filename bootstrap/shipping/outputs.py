@@ -10,6 +10,7 @@ from ..errors import BootstrapError
 from ..job import Job, Log, Output, StopRequest
 from ..storage.open import Stores
 from ..storage.transfer import Report, deliver
+from ..storage.tree import Links
 from ..storage.url import Location, parse
 
 
@@ -38,12 +39,14 @@ def target_of(output: Output, job: Job, shared: bool) -> Location:
     return target if shared or rank == 0 else target.child(f"node-{rank}/")
 
 
-def deliver_outputs(job: Job, stores: Stores, *, shared: bool, stop: StopRequest, log: Log) -> Iterator[Delivery]:
+def deliver_outputs(
+    job: Job, stores: Stores, *, shared: bool, links: Links, stop: StopRequest, log: Log
+) -> Iterator[Delivery]:
     """Deliver what the command left in each output directory. An empty directory is fine: some jobs write nothing."""
     for output in job.delivered_outputs:
         target = target_of(output, job, shared)
         try:
-            report = deliver(stores, Path(output.directory), target, stop=stop, log=log)
+            report = deliver(stores, Path(output.directory), target, links=links, stop=stop, log=log)
         except BootstrapError as error:
             yield Delivery(output, target, error=error)
         else:

@@ -31,8 +31,9 @@ def step(run: Run) -> None:
         run.record.update(log_delivered=not failed)
     if run.ending is None:  # a command that never ran has left nothing
         return
-    shared = run.resolved.settings.shared_outputs
-    for delivery in deliver_outputs(job, stores, shared=shared, stop=run.time_is_up, log=run.console):
+    chosen = run.resolved.settings
+    shared, links = chosen.shared_outputs, chosen.links
+    for delivery in deliver_outputs(job, stores, shared=shared, links=links, stop=run.time_is_up, log=run.console):
         run.deliveries.append(delivery)
         _tell(run, delivery)
     run.record.update(delivered=[_recorded(delivery) for delivery in run.deliveries])

@@ -30,7 +30,7 @@ def step(run: Run) -> None:
         run.fetching_code = False
     else:
         run.console.info("no code URL: nothing to fetch")
-    reports.update(fetch_inputs(job, run.stores, run.console.terminal, stop, run.console))
+    reports.update(fetch_inputs(job, run.resolved.settings, run.stores, run.console.terminal, stop, run.console))
     run.record.update(fetched={name: summary(report) for name, report in reports.items()})
 
 
@@ -66,6 +66,7 @@ def fetch_code(
         Path(job.job_dir),
         direct=chosen.code_direct,
         unpack=chosen.unpack,
+        links=chosen.links,
         nodes=job.cluster.size,
         terminal=terminal,
         stop=stop,
@@ -74,7 +75,7 @@ def fetch_code(
 
 
 def fetch_inputs(
-    job: Job, stores: Stores, terminal: TextIO | None, stop: StopRequest, log: Log
+    job: Job, chosen: Settings, stores: Stores, terminal: TextIO | None, stop: StopRequest, log: Log
 ) -> list[tuple[str, Report]]:
     """Each input straight into its directory, under no further name."""
     reports = []
@@ -86,6 +87,7 @@ def fetch_inputs(
             directory,
             direct=True,
             unpack=False,
+            links=chosen.links,
             nodes=job.cluster.size,
             terminal=terminal,
             stop=stop,

@@ -15,8 +15,8 @@ What only one direction needs is imported there: a job's command waits for our i
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -72,6 +72,7 @@ def fetch(
     rename: str = "",
     changed: Changed = "restore",
     extra: Extra = "keep",
+    links: Links = "follow",
     nodes: int = 1,
     terminal: TextIO | None = None,
     stop: StopRequest,
@@ -88,6 +89,8 @@ def fetch(
     Scripts that begin with ``#!`` become executable. What an earlier fetch brought and nobody changed since is not
     brought again. Files that were ``changed`` here are restored to what the source has, or kept while the source has
     not changed too; ``extra`` files that the source does not have are kept or deleted.
+
+    With ``links`` as "record", symbolic links are made of what a delivery with the same word has recorded.
 
     ``nodes`` is how many machines fetch this at the same moment: their beginnings are spread over a few seconds, and
     their requests share what a bucket can take. ``terminal`` is where to draw a progress bar instead of logging lines.
@@ -126,12 +129,23 @@ def fetch(
             raise aside(lambda: outlast(lambda: nothing_there(store, source)), watch)
         plan = plan_tree(entries, prefix, source)
         root = target_dir if direct else target_dir / source.name
+    recorded: dict[str, Entry] = {}
+    if links == "record":
+        from bootstrap.storage.links import restore, split
+
+        plan, recorded = split(plan)
     progress = Progress(log, "fetching", terminal=terminal)
     skipped, kept = _bring_what_changed(
-        store, plan, os.fspath(root), str(source), changed, extra, pace, progress, stop, log
+        store, plan, recorded, os.fspath(root), str(source), changed, extra, pace, progress, stop, log
     )
     landed = root / name if single is not None else root
-    return _said(_report(landed, progress.files, progress, skipped, kept), "fetched", source, log)
+    report = _report(landed, progress.files, progress, skipped, kept)
+    if recorded:
+        refused = restore(store, recorded, os.fspath(root), outlast=outlast, beat=watch)
+        for link, reason in refused:
+            log.warning("left out", name=link, reason=reason)
+        report = replace(report, left_out=(*report.left_out, *refused))
+    return _said(report, "fetched", source, log)
 
 
 def _report(root: Path, files: int, progress: Progress, skipped: int, kept: Sequence[str]) -> Report:
@@ -142,6 +156,7 @@ def _report(root: Path, files: int, progress: Progress, skipped: int, kept: Sequ
 def _bring_what_changed(
     store: Store,
     plan: Plan,
+    links: Collection[str],
     root: str,
     source: str,
     changed: Changed,
@@ -151,7 +166,10 @@ def _bring_what_changed(
     stop: StopRequest,
     log: Log,
 ) -> tuple[int, list[str]]:
-    """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here."""
+    """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here.
+
+    Where files that the source does not have are deleted, ``links`` are spared.
+    """
     from bootstrap.storage.download import bring_all
 
     with local_trouble(root):
@@ -173,7 +191,7 @@ def _bring_what_changed(
             with progress:
                 bring_all(store, needed, root, manifest, pace=pace, progress=progress, stop=stop)
             if extra == "delete":
-                removed = remove_extra(root, {path for path, _ in plan.files}, set(plan.directories))
+                removed = remove_extra(root, {*links, *(path for path, _ in plan.files)}, set(plan.directories))
                 log.info("removed what the source does not have", files=removed)
             complete = True
         finally:
@@ -196,7 +214,7 @@ def deliver(
     """Put the file or the content of the directory ``source`` at ``target``, replacing what is there.
 
     A single file goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``
-    itself. Symbolic ``links`` are followed where they stay in the tree, or skipped. ``deadline`` is on
+    itself. Symbolic ``links`` are followed or recorded where they stay in the tree, or skipped. ``deadline`` is on
     ``time.monotonic()``'s clock. What a file's own trouble, the deadline or ``stop`` kept from arriving is in the
     report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
     """

@@ -10,23 +10,28 @@ from pathlib import Path
 from typing import Literal
 
 from bootstrap.errors import PathUnusable
+from bootstrap.storage.links import SUFFIX, target_of
 from bootstrap.storage.local import PARTIAL, explain
 from bootstrap.storage.url import LONGEST_KEY, Location
 
 Named = list[tuple[str, str]]
 """Names in the tree, with reasons."""
 
-Links = Literal["follow", "skip"]
+Links = Literal["follow", "record", "skip"]
+"""What becomes of symbolic links: what they lead to is sent in their place, they are recorded, or left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object to be: its name in the tree, its key, and the file it is made of (None: a directory's marker)."""
+    """One object to be: its name in the tree, its key, and the file it is made of, or else its ``content`` (nothing: a
+    directory's marker).
+    """
 
     name: str
     key: str
     path: Path | None
     size: int = 0
+    content: bytes = b""
 
 
 def items_of(source: Path, target: Location, failed: Named, left_out: Named, links: Links = "follow") -> Iterator[Item]:
@@ -61,7 +66,8 @@ def items_of(source: Path, target: Location, failed: Named, left_out: Named, lin
 def _walk(root: Path, base: str, failed: Named, left_out: Named, links: Links) -> Iterator[Item]:
     """Files by their name in the tree; empty directories by a name that ends in ``/``.
 
-    Symbolic links are followed where they stay in the tree and do not lead back to where we are.
+    Symbolic links are followed or recorded where they stay in the tree; followed only if they do not lead back to
+    where we are.
     """
     top = os.path.realpath(root)
     pending: list[tuple[str, tuple[str, ...]]] = [("", (top,))]
@@ -80,6 +86,14 @@ def _walk(root: Path, base: str, failed: Named, left_out: Named, links: Links) -
             real = os.path.realpath(entry.path) if entry.is_symlink() else ""
             if real and links == "skip":
                 left_out.append((name, f"a link, to {os.readlink(entry.path)}"))
+            elif real and links == "record":
+                content = os.fsencode(target_of(os.fspath(root), name))
+                if content:
+                    yield Item(name + SUFFIX, f"{base}{name}{SUFFIX}", None, len(content), content)
+                else:
+                    left_out.append((name, f"a link that leads out of the tree, to {os.readlink(entry.path)}"))
+            elif links == "record" and entry.name.endswith(SUFFIX):
+                failed.append((name, f"its name ends in {SUFFIX}, as only those of recorded links may"))
             elif real and not (real == top or real.startswith(top + os.sep)):
                 left_out.append((name, f"a link that leads out of the tree, to {os.readlink(entry.path)}"))
             elif entry.is_dir():

@@ -235,7 +235,7 @@ class Put(Errand):
 
     def send(self, lane: Lane, connection: Connection) -> None:
         if self.item.path is None:
-            raise Unusual("a marker")
+            raise Unusual("a marker or a recorded link")
         try:
             file = os.open(self.item.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -263,7 +263,9 @@ class Put(Errand):
         upload, item = self._upload, self.item
         path = item.path
         if path is None:
-            upload.outlast(lambda: upload.store.write(item.key, b""))
+            upload.outlast(lambda: upload.store.write(item.key, item.content))
+            if item.content:
+                upload.arrived(item, item.size)
             upload.waiting.discard(item.name)
             return None
         for _ in range(_ATTEMPTS):

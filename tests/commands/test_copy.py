@@ -127,3 +127,14 @@ def test_a_signal_ends_it_with_nothing_half(
         release.set()
     assert process.returncode == 128 + number
     assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_links_make_the_round_trip_when_asked_for(bucket: Bucket, tmp_path: Path) -> None:
+    tree = make(tmp_path / "up", {"ckpt-1/w": b"w"})
+    (tree / "latest").symlink_to("ckpt-1")
+    copy(bucket.store, "-r", "--links", "record", tree, bucket.url("c/"))
+    copy(bucket.store, "-r", "--links", "record", bucket.url("c/"), tmp_path / "down")
+    assert os.readlink(tmp_path / "down/latest") == "ckpt-1"
+    assert (tmp_path / "down/latest/w").read_bytes() == b"w"
+    copy(bucket.store, "-r", "--links", "skip", tree, bucket.url("s/"))
+    assert bucket.tree("s/") == {"ckpt-1/w": b"w"}

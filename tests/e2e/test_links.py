@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from tests.e2e.conftest import Remote
+from tests.e2e.job import Container
+
+
+def test_a_job_records_its_links_and_the_next_one_has_them_again(container: Container, plain_remote: Remote) -> None:
+    bucket = plain_remote.bucket
+    environ = {**plain_remote.env, "BOOTSTRAP_LINKS": "record"}
+    make = "mkdir out/ckpt-1; echo w > out/ckpt-1/w; ln -s ckpt-1 out/latest"
+    result = container.run("--output", f"out={bucket.url('o/')}", "--", "sh", "-c", make, environ=environ)
+    assert result.code == 0, result.stderr
+    assert bucket.tree("o/") == {"ckpt-1/w": b"w\n", "latest.rclonelink": b"ckpt-1"}
+    show = "readlink resume/latest; cat resume/latest/w"
+    result = container.run("--input", f"resume={bucket.url('o/')}", "--", "sh", "-c", show, environ=environ)
+    assert result.code == 0, result.stderr
+    assert result.stdout == b"ckpt-1\nw\n"
