@@ -69,7 +69,7 @@ def harden() -> Hardening:
     same user, the command included. The price: as a user other than root, files of ``/proc/self`` that only their
     owner may open (``environ``, ``io``, writing ``oom_score_adj``) are closed to us too; ``fd``, ``status``, ``stat``,
     ``cgroup`` and ``mountinfo`` stay open, and so do all entries of our children, if only some milliseconds after
-    ``Popen`` has returned. What must be written to our own entries is written before.
+    ``Popen`` has returned. What must be written to our own entries is opened before.
     """
     core = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, core[1]))

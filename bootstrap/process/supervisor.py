@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 
 from ..errors import BootstrapError, CannotStart, CommandNotExecutable, CommandNotFound
 from ..job import AskedBy, Ending, Log, SecretValues
-from . import cgroup, notice, processes, sacrifice
+from . import cgroup, notice, processes
 from .budget import Budget
 from .logfile import Compacted, LogFile
 from .redact import Redactor
+from .sacrifice import Score
 from .signals import Signals
 from .stall import Watch, describe
 from .tee import Console, Pump, Sink, pipe
@@ -56,7 +57,8 @@ class Launch:
     and work, and ``stall_path`` is where it is written down what it was doing then. ``log_limit`` bounds the bytes of
     a log file, ``compact`` thins out the progress bars in it. ``notice_path`` names a file that tells the command that
     it is being stopped, why, and how many seconds it has; its name is in the command's ``BOOTSTRAP_STOP_FILE``. The
-    command is started inside ``starting()``: what it inherits there (limits, say) need not be what we have ourselves.
+    command is started inside ``starting()``: what it inherits there (limits, say) need not be what we have ourselves;
+    ``score`` is who of us the kernel is to kill first when memory runs out.
     """
 
     argv: Sequence[str]
@@ -77,6 +79,7 @@ class Launch:
     notice_path: str | None = None
     secrets: SecretValues | None = None
     starting: Callable[[], AbstractContextManager[None]] = nullcontext
+    score: Score = field(default_factory=Score)
 
 
 def supervise(launch: Launch, signals: Signals, log: Log) -> Ending:
@@ -157,7 +160,7 @@ class _Life:
             self.signals.wait(0)  # signals that came before there was anybody to pass them to
             self.started = time.time()
             limit = self.memory.limit() if self.memory else None
-            with sacrifice.of_children(limit), launch.starting():
+            with launch.score.of_children(limit), launch.starting():
                 child = subprocess.Popen(
                     list(launch.argv),
                     executable=launch.executable,
@@ -177,7 +180,6 @@ class _Life:
                 os.close(write_error)
         self.pid = child.pid
         child.returncode = 0  # we reap it ourselves: Popen must neither wait nor warn
-        sacrifice.prefer(self.pid, limit)
         self.timeout_at = time.monotonic() + launch.timeout if launch.timeout else math.inf
         if launch.stall_timeout:
             self.watch = Watch(launch.stall_timeout, self._left)

@@ -81,6 +81,7 @@ def _supervised(run: Run, job: Job, command: Resolved, environ: dict[str, str]) 
             notice_path=os.path.join(job.run_dir, "stop.json"),
             secrets=run.secrets,
             starting=run.hardening.as_before_for_children if run.hardening else nullcontext,
+            score=run.score,
         ),
         run.signals,
         run.console,

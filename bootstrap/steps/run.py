@@ -20,6 +20,7 @@ from ..network.interfaces import Interface
 from ..process.budget import Budget
 from ..process.deadline import TimeIsUp
 from ..process.redact import Redactor
+from ..process.sacrifice import Score
 from ..process.signals import Signals
 from ..record import Record
 from ..settings import Resolved
@@ -44,6 +45,7 @@ class Run:
     secrets: Secrets = field(default_factory=Secrets)
     record: Record = field(default_factory=Record)
     console: Console = field(default_factory=lambda: Console(sys.stderr))
+    score: Score = field(default_factory=Score)  # before we are hardened
 
     resolved: Resolved | None = None
     job: Job | None = None

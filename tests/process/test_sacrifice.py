@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
-from bootstrap.process import sacrifice
+from bootstrap.process.sacrifice import Score
 
-from .conftest import Start, eventually
-
-
-@pytest.fixture
-def command() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(["sleep", "600"]) as process:
-        yield process
-        process.kill()
+from .conftest import NOBODY, Start, eventually
 
 
 def score(pid: int | str) -> int:
     return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
-@pytest.mark.parametrize(("limit", "more"), [(64 << 20, 1000), (960 << 20, 100), (96 << 30, 1)])
-def test_the_command_counts_as_much_more_as_we_weigh(command: subprocess.Popen[bytes], limit: int, more: int) -> None:
-    sacrifice.prefer(command.pid, limit)
-    assert score(command.pid) == min(1000, score("self") + more)
-
-
-def test_without_a_limit_the_machines_memory_is_the_measure(command: subprocess.Popen[bytes]) -> None:
-    sacrifice.prefer(command.pid, None)
-    assert score(command.pid) > score("self")
-
-
-def test_what_is_started_inside_has_it_from_its_first_moment_and_we_are_as_before() -> None:
-    before = score("self")
-    with sacrifice.of_children(960 << 20):
+def inherited(limit: int | None) -> int:
+    with Score().of_children(limit):
         process = subprocess.Popen(["cat", "/proc/self/oom_score_adj"], stdout=subprocess.PIPE, text=True)
+    return int(process.communicate()[0])
+
+
+@pytest.mark.parametrize(("limit", "more"), [(64 << 20, 1000), (960 << 20, 100), (96 << 30, 1)])
+def test_the_command_counts_as_much_more_as_we_weigh_and_we_are_as_before(limit: int, more: int) -> None:
+    before = score("self")
+    assert inherited(limit) == min(1000, before + more)
     assert score("self") == before
-    assert int(process.communicate()[0]) == min(1000, before + 100)
 
 
-def test_the_value_is_not_raised_twice(command: subprocess.Popen[bytes]) -> None:
-    with sacrifice.of_children(960 << 20), subprocess.Popen(["sleep", "600"]) as process:
-        inherited = score(process.pid)
-        process.kill()
-    sacrifice.prefer(command.pid, 960 << 20)
-    sacrifice.prefer(command.pid, 960 << 20)
-    assert score(command.pid) == inherited
+def test_without_a_limit_the_machines_memory_is_the_measure() -> None:
+    assert inherited(None) > score("self")
+
+
+def test_the_value_is_not_raised_twice() -> None:
+    assert inherited(960 << 20) == inherited(960 << 20)
 
 
 def test_a_first_worker_counts_more_than_we_do(boot_in_every_mode: Start) -> None:
@@ -62,7 +49,25 @@ def test_a_first_worker_counts_more_than_we_do(boot_in_every_mode: Start) -> Non
     run.wait()
 
 
-def test_a_command_that_has_ended_already_is_no_trouble() -> None:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    sacrifice.prefer(process.pid, 64 << 20)
+# A user other than root, whose process is closed to others because it holds keys: its own files are closed to it, too.
+HARDENED = """\
+import ctypes, os, subprocess, sys
+os.setgid(int(sys.argv[1]))
+os.setuid(int(sys.argv[1]))
+set_dumpable = lambda value: ctypes.CDLL(None).prctl(4, value, 0, 0, 0)
+set_dumpable(1)  # as a process is that was started by this user
+from bootstrap.process.sacrifice import Score
+early = Score()
+set_dumpable(0)
+for score in (early, Score()):
+    with score.of_children(960 << 20):
+        subprocess.run(["cat", "/proc/self/oom_score_adj"])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+def test_who_may_not_open_their_own_file_any_more_can_use_it_if_it_was_open_before() -> None:
+    command = [sys.executable, "-c", HARDENED, str(NOBODY)]
+    said = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[2]).stdout.split()
+    assert int(said[0]) == min(1000, score("self") + 100)
+    assert int(said[1]) == score("self"), "why it has to be opened early"
