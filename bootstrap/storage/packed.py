@@ -91,7 +91,7 @@ def land(
 
 def _make(unpack: Unpack, root: Path, target_dir: Path, manifest: Manifest, kept: Collection[str]) -> set[str]:
     """Unpack, and give all but what is to be ``kept`` its name; returns the paths of everything the archive holds."""
-    with _workplace(target_dir) as place:
+    with workplace(target_dir) as place:
         content = unpack(place)
         _move_in(content.root, root, kept)
     version = _version(content.entry)
@@ -188,7 +188,7 @@ def _unpack(
 
 
 @contextmanager
-def _workplace(target_dir: Path) -> Iterator[Path]:
+def workplace(target_dir: Path) -> Iterator[Path]:
     """A directory for what is in the making, on the same file system as the target; gone afterwards."""
     os.makedirs(target_dir, exist_ok=True)
     sweep(os.fspath(target_dir), ("",))

@@ -10,69 +10,123 @@ from pathlib import Path
 from bootstrap.errors import BootstrapError
 from bootstrap.job import StopRequest
 from bootstrap.storage.download import bring
+from bootstrap.storage.largeobject import LARGE, LargeObject, give_up
 from bootstrap.storage.local import Staging, local_trouble
 from bootstrap.storage.outage import Outlast
 from bootstrap.storage.pace import Pace
+from bootstrap.storage.packed import workplace
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.tree import Named
+from bootstrap.storage.unfinished import Unfinished
 from bootstrap.storage.upload import EVERYBODYS
 from bootstrap.storage.workers import TransferStopped, in_parallel
 
 _WIDTH = 8
+_PARTS_AT_ONCE = 4  # of one large object
 
 
 def relay_all(
-    origin: Store, files: list[tuple[str, Entry]], target: Store, *, progress: Progress, stop: StopRequest
+    origin: Store, files: list[tuple[str, Entry]], target: Store, *, name: str, progress: Progress, stop: StopRequest
 ) -> Named:
     """Put each entry of ``origin`` at its key in ``target``; returns what failed, keys with reasons.
 
-    Needs room in the temporary directory for as many of the objects as are under way (eight).
+    Needs room in the temporary directory for as many of the objects as are under way (eight). ``name`` tells this pair
+    of places from others: who relays between them again goes on with what a killed process has left.
     """
     failed: Named = []
-    staging = Staging()
     halt = threading.Event()
-    pace = Pace()
-    from_origin = Outlast(origin.patience, halt, pace=pace, say=progress.trouble)
-    to_target = Outlast(target.patience, halt, pace=pace, say=progress.trouble)
 
     def beat() -> None:
         if stop.is_set():
             raise TransferStopped
         progress.beat()
 
-    with local_trouble(tempfile.gettempdir(), "cannot use the temporary directory"):
-        place = tempfile.mkdtemp(prefix="bootstrap-relay-")
+    directory = Path(tempfile.gettempdir())
+    with local_trouble(os.fspath(directory), "cannot use the temporary directory"), workplace(directory) as place:
+        relay = _Relay(origin, target, place, Unfinished(directory / "relay", name), progress, halt)
+        try:
+            for done in in_parallel(files, relay.move, width=min(_WIDTH, len(files)), beat=beat):
+                if isinstance(done.error, BootstrapError) and not isinstance(done.error, EVERYBODYS):
+                    failed.append((done.task[1].key, str(done.error)))
+                else:
+                    done.value()
+            relay.give_up_leftovers()
+        finally:
+            halt.set()
+            relay.close()
+    return failed
 
-    def move(task: tuple[str, Entry]) -> None:
+
+class _Relay:
+    """What all objects of one relay share."""
+
+    def __init__(
+        self,
+        origin: Store,
+        target: Store,
+        place: Path,
+        unfinished: Unfinished,
+        progress: Progress,
+        halt: threading.Event,
+    ) -> None:
+        self._origin, self._target, self._place = origin, target, place
+        self._unfinished, self._progress, self._halt = unfinished, progress, halt
+        self._staging = Staging()
+        pace = Pace()
+        self._reading = Outlast(origin.patience, halt, pace=pace, say=progress.trouble)
+        self._writing = Outlast(target.patience, halt, pace=pace, say=progress.trouble)
+
+    def move(self, task: tuple[str, Entry]) -> None:
         key, entry = task
         if entry.is_marker:
-            to_target(lambda: target.write(key, b""))
+            self._writing(lambda: self._target.write(key, b""))
             return
-        with local_trouble(place):
+        with local_trouble(os.fspath(self._place)):
             partial, _, _ = bring(
-                origin,
+                self._origin,
                 entry,
-                os.path.join(place, "object"),
-                staging,
-                outlast=from_origin,
-                progress=progress,
-                stop=halt,
+                os.fspath(self._place / "object"),
+                self._staging,
+                outlast=self._reading,
+                progress=self._progress,
+                stop=self._halt,
             )
         try:
-            to_target(lambda: target.write(key, Path(partial)))
+            if entry.size < LARGE or not self._in_parts(key, Path(partial)):
+                self._writing(lambda: self._target.write(key, Path(partial)))
         finally:
-            staging.discard(partial)
-        progress.finish()
+            self._staging.discard(partial)
+        self._progress.finish()
 
-    try:
-        for done in in_parallel(files, move, width=min(_WIDTH, len(files)), beat=beat):
-            if isinstance(done.error, BootstrapError) and not isinstance(done.error, EVERYBODYS):
-                failed.append((done.task[1].key, str(done.error)))
-            else:
+    def give_up_leftovers(self) -> None:
+        """Uploads of a killed relay whose objects are no longer to be sent."""
+        multipart = self._target.multipart if self._unfinished else None
+        if multipart is not None:
+            for begun in self._unfinished.leftovers():
+                give_up(multipart, begun.key, begun.upload, self._unfinished)
+
+    def close(self) -> None:
+        self._staging.close()
+        self._unfinished.close()
+
+    def _in_parts(self, key: str, path: Path) -> bool:
+        """Write a large object, unless the store knows no parts."""
+        multipart = self._target.multipart
+        if multipart is None:
+            return False
+        large = LargeObject(self._target, multipart, key, path, self._unfinished, self._writing)
+
+        def put(part: tuple[int, int, int]) -> None:
+            large.arrived(part[0], large.there(part[0]) or large.put(part[0]))
+
+        def beat() -> None:
+            if self._halt.is_set():
+                raise TransferStopped
+
+        try:
+            for done in in_parallel(list(large.parts()), put, width=_PARTS_AT_ONCE, beat=beat):
                 done.value()
-    finally:
-        halt.set()
-        staging.close()
-        os.rmdir(place)
-    return failed
+        finally:
+            large.abandon()
+        return True

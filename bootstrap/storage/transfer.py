@@ -261,7 +261,7 @@ def relay(
             raise outlast(lambda: nothing_there(origin, source))
     progress.expect(len(files), sum(entry.size for _, entry in files))
     with progress:
-        failed = relay_all(origin, files, goal, progress=progress, stop=stop)
+        failed = relay_all(origin, files, goal, name=f"{source} {target}", progress=progress, stop=stop)
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed))
     return _said(report, "copied", source, log)
 

@@ -50,9 +50,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def start_copy(big: Path, bucket: Bucket, faulty: FaultyProxy) -> subprocess.Popen[bytes]:
-    environ = {**os.environ, **bucket.store.env(), "S3_ENDPOINT": faulty.endpoint}
-    words = [sys.executable, "-m", "bootstrap", "copy", "-q", "-r", str(big.parent), bucket.url("o/")]
+def start_copy(source: Path | str, bucket: Bucket, faulty: FaultyProxy, **more: str) -> subprocess.Popen[bytes]:
+    environ = {**os.environ, **bucket.store.env(), "S3_ENDPOINT": faulty.endpoint, **more}
+    words = [sys.executable, "-m", "bootstrap", "copy", "-q", "-r", str(source), bucket.url("o/")]
     return subprocess.Popen(words, env=environ)
 
 
@@ -62,7 +62,7 @@ def killed(big: Path, seaweedfs: Store, faulty: FaultyProxy) -> Bucket:
     bucket = seaweedfs.make_bucket()
     release = threading.Event()
     stuck = faulty.inject(faulty_proxy.unanswered(release), method="PUT", query="*partNumber=4*", times=None)
-    process = start_copy(big, bucket, faulty)
+    process = start_copy(big.parent, bucket, faulty)
     try:
         assert stuck.fired.wait(60)
         (upload,) = uploads_left(bucket)
@@ -78,7 +78,7 @@ def killed(big: Path, seaweedfs: Store, faulty: FaultyProxy) -> Bucket:
 
 
 def test_the_next_copy_goes_on_where_the_killed_one_was(big: Path, killed: Bucket, faulty: FaultyProxy) -> None:
-    assert start_copy(big, killed, faulty).wait(60) == 0
+    assert start_copy(big.parent, killed, faulty).wait(60) == 0
     assert killed.get("o/big") == big.read_bytes()
     assert uploads_left(killed) == []
     assert [request.query.partition("&")[0] for request in faulty.seen if request.method == "PUT"] == ["partNumber=4"]
@@ -146,7 +146,7 @@ def test_nobody_touches_an_upload_of_the_same_file_by_a_process_that_lives(
     bucket = seaweedfs.make_bucket()
     release = threading.Event()
     stuck = faulty.inject(faulty_proxy.unanswered(release), method="PUT", query="*partNumber=4*", times=None)
-    process = start_copy(big, bucket, faulty)
+    process = start_copy(big.parent, bucket, faulty)
     try:
         assert stuck.fired.wait(60)
         before = uploads_left(bucket)
@@ -162,6 +162,35 @@ def test_nobody_touches_an_upload_of_the_same_file_by_a_process_that_lives(
     assert bucket.get("o/big") == big.read_bytes()
     assert uploads_left(bucket) == []
     assert os.listdir(big.parent.parent) == ["source"]
+
+
+def test_a_killed_copy_from_store_to_store_leaves_neither_parts_nor_files(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    bucket.client.upload_file(str(big), bucket.name, "from/big")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    release = threading.Event()
+    stuck = faulty.inject(faulty_proxy.unanswered(release), method="PUT", query="*partNumber=4*", times=None)
+    process = start_copy(bucket.url("from/"), bucket, faulty, TMPDIR=str(temporary))
+    try:
+        assert stuck.fired.wait(60)
+        (upload,) = uploads_left(bucket)
+        wait_for(lambda: len(parts_of(bucket, upload)) == PARTS - 1)
+    finally:
+        process.kill()
+        process.wait()
+        faulty.clear()
+        release.set()
+    assert os.listdir(temporary) != []
+    faulty.seen.clear()
+    assert start_copy(bucket.url("from/"), bucket, faulty, TMPDIR=str(temporary)).wait(60) == 0
+    assert bucket.get("o/big") == big.read_bytes()
+    assert uploads_left(bucket) == []
+    (sent,) = [request.query for request in faulty.seen if request.method == "PUT"]
+    assert "partNumber=4" in sent
+    assert os.listdir(temporary) == []
 
 
 def test_uploads_that_are_not_ours_are_left_alone(big: Path, seaweedfs: Store) -> None:
