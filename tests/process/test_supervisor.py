@@ -37,8 +37,8 @@ while :; do sleep 0.02; done 2>/dev/null
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 126, 127, 143, 255])
-def test_the_users_exit_status_is_ours(boot: Start, status: int) -> None:
-    run = boot("sh", "-c", f"exit {status}")
+def test_the_users_exit_status_is_ours(boot_in_every_mode: Start, status: int) -> None:
+    run = boot_in_every_mode("sh", "-c", f"exit {status}")
     assert run.wait() == status
     report = run.report()
     assert (report["status"], report["signal"], report["asked_by"]) == (status, None, "nobody")
@@ -137,9 +137,11 @@ def test_a_stop_and_a_continue_reach_the_command(boot_in_every_mode: Start) -> N
     assert run.wait() == 0
 
 
-def test_a_stop_request_ends_a_stopped_command_too(boot: Start) -> None:
+def test_a_stop_request_ends_a_stopped_command_too(boot_in_every_mode: Start) -> None:
     # bash: dash starts programs with vfork, and one that is stopped in it is not shown as stopped
-    run = boot("bash", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done", start_new_session=True)
+    run = boot_in_every_mode(
+        "bash", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done", start_new_session=True
+    )
     run.expect(b"ready")
     run.signal(signal.SIGTSTP)
     eventually(lambda: state(children(run.pid)[0]) == "T")
@@ -158,16 +160,16 @@ def test_a_stop_request_before_there_is_a_command_ends_the_wait_and_then_the_com
 @pytest.mark.parametrize(
     ("number", "by"), [(signal.SIGTERM, "platform"), (signal.SIGINT, "user"), (signal.SIGQUIT, "user")]
 )
-def test_who_asked_is_told(boot: Start, number: int, by: str) -> None:
-    run = boot("bash", "-c", f"trap 'exit 7' {number}; echo ready; while :; do sleep 0.02; done")
+def test_who_asked_is_told(boot_in_every_mode: Start, number: int, by: str) -> None:
+    run = boot_in_every_mode("bash", "-c", f"trap 'exit 7' {number}; echo ready; while :; do sleep 0.02; done")
     run.expect(b"ready")
     run.signal(number)
     assert run.wait() == 7
     assert run.report()["asked_by"] == by
 
 
-def test_the_chosen_signal_replaces_term(boot: Start) -> None:
-    run = boot(
+def test_the_chosen_signal_replaces_term(boot_in_every_mode: Start) -> None:
+    run = boot_in_every_mode(
         "bash", "-c", "trap 'exit 11' USR1; echo ready; while :; do sleep 0.02; done", stop_signal=int(signal.SIGUSR1)
     )
     run.expect(b"ready")
@@ -175,11 +177,11 @@ def test_the_chosen_signal_replaces_term(boot: Start) -> None:
     assert run.wait() == 11
 
 
-def test_a_signal_ignored_at_the_start_stays_ignored(boot: Start) -> None:
+def test_a_signal_ignored_at_the_start_stays_ignored(boot_in_every_mode: Start) -> None:
     """nohup, and what a shell does for a command it starts with ``&``."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        run = boot("sh", "-c", "echo ready; kill -HUP $$; read x; echo survived", stdin=subprocess.PIPE)
+        run = boot_in_every_mode("sh", "-c", "echo ready; kill -HUP $$; read x; echo survived", stdin=subprocess.PIPE)
     finally:
         signal.signal(signal.SIGHUP, before)
     run.expect(b"ready")
@@ -188,10 +190,10 @@ def test_a_signal_ignored_at_the_start_stays_ignored(boot: Start) -> None:
     assert b"survived" in run.output
 
 
-def test_blocked_signals_of_whoever_started_us_do_not_make_us_deaf(boot: Start) -> None:
+def test_blocked_signals_of_whoever_started_us_do_not_make_us_deaf(boot_in_every_mode: Start) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        run = boot("sh", "-c", "echo ready; sleep 60")
+        run = boot_in_every_mode("sh", "-c", "echo ready; sleep 60")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     run.expect(b"ready")
