@@ -59,6 +59,8 @@ def make_context(engine: Engine, directory: Path) -> Path:
         else:
             shutil.copy2(source, directory / name)
     shutil.copytree(wheels(engine), directory / "docker/wheels")
+    for path in directory.rglob("*"):  # as git knows them: layers are found again whatever the clone's umask was
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     return directory
 
 
@@ -71,17 +73,17 @@ def what_is_needed() -> tuple[str, list[str]]:
     return version[1], sorted(set(re.findall(rf'"((?:{names})[<>=~][^"]*)"', project)))
 
 
-def wheels(engine: Engine) -> Path:
-    """The wheels of all that, for this machine and no other. Kept between runs."""
+def wheels(engine: Engine, machine: str = platform.machine()) -> Path:
+    """The wheels of all that, for one kind of machine and no other. Kept between runs."""
     version, requirements = what_is_needed()
-    key = hashlib.sha256(" ".join([version, *requirements]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(" ".join([machine, version, *requirements]).encode()).hexdigest()[:12]
     kept = engine.directory / f"wheels-{key}"
     with (engine.directory / "wheels.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
             fresh = kept.with_suffix(".part")
             shutil.rmtree(fresh, ignore_errors=True)
-            tags = [f"--platform={tag}_{platform.machine()}" for tag in PLATFORM_TAGS]
+            tags = [f"--platform={tag}_{machine}" for tag in PLATFORM_TAGS]
             words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
             words += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}", *tags]
             done = subprocess.run([*words, f"--dest={fresh}", *requirements], text=True, capture_output=True)

@@ -55,9 +55,9 @@ def tidy(engine: Engine) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    for wheels in engine.directory.glob("wheels-*"):
-        if _age(wheels) > KEPT:
-            shutil.rmtree(wheels)
+    for fetched in (*engine.directory.glob("wheels-*"), *engine.directory.glob("aarch64-*")):
+        if _age(fetched) > KEPT:
+            shutil.rmtree(fetched)
     _prune(engine)
     for name in sorted(_names(engine), key=lambda name: _age(mark(engine, name)), reverse=True):
         if _age(mark(engine, name)) <= KEPT and _on_disk(engine.directory / "graph") <= LARGEST:
