@@ -1,9 +1,9 @@
 """What it costs the bootstraps of a job to meet and to pass a barrier, as the number of nodes grows.
 
-    python -m benchmarks.peers [--nodes 16 64 256] [--rounds 3]
+    python -m benchmarks.peers [--nodes 4 16 64 256] [--rounds 3]
 
-All nodes are threads of one process on this machine, so the figures are those of node 0's hub and of the lines it
-writes, without a network's latency; every node but the first pays a fraction of that on its own machine.
+All nodes are threads of one process on this machine. What a real job's node 0 pays is the CPU time of the hub's own
+thread; the wall time is that of all nodes on these few cores, without a network's latency.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from bootstrap.network.cards import Card
 from bootstrap.network.meeting import meet
 from bootstrap.network.peers import Peers
 
+STEPS = ("all met", "barrier", "bad news")
+
 
 class Quiet:
     def _hear(self, event: str, **facts: object) -> None: ...
@@ -28,14 +30,21 @@ class Quiet:
     debug = info = warning = error = _hear
 
 
-def timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def hub_cpu() -> float:
+    """CPU seconds that node 0's hub has used so far; it begins with the meeting."""
+    hubs = [thread for thread in threading.enumerate() if thread.name == "hub"]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(hub.ident)) for hub in hubs if hub.ident)
+
+
+def measured(work: Callable[[], object]) -> tuple[float, float]:
+    """CPU seconds of the hub, wall seconds of all."""
+    cpu, began = hub_cpu(), time.perf_counter()
     work()
-    return time.perf_counter() - started
+    return hub_cpu() - cpu, time.perf_counter() - began
 
 
-def one_round(size: int) -> tuple[float, float, float]:
-    """Seconds until all have met, until all have passed a barrier, and until a failure is known everywhere."""
+def one_round(size: int) -> list[tuple[float, float]]:
+    """The figures of each of :data:`STEPS`: until all have met, have passed a barrier, know of a failure."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = int(server.getsockname()[1])
     nodes = tuple(Node(rank, f"127.0.0.{1 + rank % 250}" if rank else "127.0.0.1") for rank in range(size))
@@ -52,8 +61,8 @@ def one_round(size: int) -> tuple[float, float, float]:
 
     with ThreadPoolExecutor(size) as pool:
         list(pool.map(time.sleep, [0.0] * size))  # the threads themselves are not what is measured
-        met = timed(lambda: peers.extend(pool.map(join, range(size))))
-        passed = timed(lambda: list(pool.map(pass_barrier, peers)))
+        met = measured(lambda: peers.extend(pool.map(join, range(size))))
+        passed = measured(lambda: list(pool.map(pass_barrier, peers)))
         known = [threading.Event() for _ in peers]
         for event, mine in zip(known[1:], peers[1:], strict=True):
             mine.on_failure(lambda _, event=event: event.set())
@@ -63,9 +72,9 @@ def one_round(size: int) -> tuple[float, float, float]:
             for event in known[1:]:
                 event.wait(60)
 
-        told = timed(fail)
+        told = measured(fail)
         list(pool.map(Peers.close, reversed(peers)))
-    return met, passed, told
+    return [met, passed, told]
 
 
 def main() -> None:
@@ -73,12 +82,15 @@ def main() -> None:
     options.add_argument("--nodes", type=int, nargs="+", default=[4, 16, 64, 256])
     options.add_argument("--rounds", type=int, default=3)
     chosen = options.parse_args()
-    print("nodes   all met   barrier passed   failure known everywhere   (medians, seconds)")
+    print(f"medians of {chosen.rounds} rounds   CPU of the hub, ms{'':22}wall, s (indicative)")
+    print("nodes" + "".join(f"{step:>12}" for step in STEPS) + "    a node" + "".join(f"{step:>12}" for step in STEPS))
     for size in chosen.nodes:
-        met, passed, told = (
-            statistics.median(figures) for figures in zip(*(one_round(size) for _ in range(chosen.rounds)), strict=True)
-        )
-        print(f"{size:5}   {met:7.3f}   {passed:14.3f}   {told:24.3f}")
+        rounds = [one_round(size) for _ in range(chosen.rounds)]
+        steps = list(zip(*rounds, strict=True))
+        cpu = [1000 * statistics.median(figures[0] for figures in step) for step in steps]
+        wall = [statistics.median(figures[1] for figures in step) for step in steps]
+        told = "".join(f"{figure:12.1f}" for figure in cpu)
+        print(f"{size:5}{told}{sum(cpu) / size:10.2f}" + "".join(f"{figure:12.3f}" for figure in wall))
 
 
 if __name__ == "__main__":

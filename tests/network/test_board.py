@@ -12,12 +12,7 @@ from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.network.board import meet_by_board
 from bootstrap.network.cards import Card
-
-
-class Quiet:
-    def _hear(self, event: str, **facts: object) -> None: ...
-
-    debug = info = warning = error = _hear
+from tests.network.heard import Heard
 
 
 class Directory:
@@ -46,7 +41,7 @@ def join(board: Directory, rank: int, size: int = 3, start: str = "", deadline_s
         secret=b"s",
         deadline_s=deadline_s,
         stop=threading.Event(),
-        log=Quiet(),
+        log=Heard(),
     )
 
 

@@ -22,21 +22,10 @@ from bootstrap.network.meeting import meet
 from bootstrap.network.peers import Arrival, Failure, Peers, told
 from bootstrap.network.wire import secret_of
 from tests.conftest import lab_or_skip
-from tests.lab.netns import Host, running_hosts
+from tests.lab.netns import Host, ip, running_hosts
+from tests.network.heard import Heard
 
 SECRET = b"the job's"
-
-
-class Heard:
-    """A log that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
-
-    def _hear(self, event: str, **facts: object) -> None:
-        self.lines.append((event, facts))
-
-    debug = info = warning = error = _hear
 
 
 def free_port() -> int:
@@ -396,6 +385,21 @@ def test_machines_meet_by_name_and_learn_their_infiniband_addresses(tmp_path: Pa
         for process in running:
             assert process.stdout is not None
             assert process.stdout.readline() == "met ['10.88.0.1', '10.88.0.2', '10.88.0.3']\n"
+
+
+@pytest.mark.netns
+def test_machines_that_have_only_ipv6_meet_as_well(tmp_path: Path) -> None:
+    with lab_or_skip(), running_hosts(2, tmp_path) as machines:
+        lines = ["::1 localhost"]
+        for number, machine in enumerate(machines, 1):
+            ip("-n", machine.namespace, "address", "flush", "dev", "eth0")
+            ip("-n", machine.namespace, "address", "add", f"fd00:77::{number}/64", "dev", "eth0", "nodad")
+            lines.append(f"fd00:77::{number} {machine.name}")
+        machines[0].hosts.write_text("\n".join([*lines, ""]))
+        with processes(on_machines(machines, "60", [1, 0])) as running:
+            for process in running:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "met ['10.88.0.1', '10.88.0.2']\n"
 
 
 @pytest.mark.netns

@@ -12,12 +12,7 @@ from bootstrap.errors import PathUnusable, PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.network.addresses import write_address_files
 from bootstrap.network.reach import wait_for_port
-
-
-class Quiet:
-    def _hear(self, event: str, **facts: object) -> None: ...
-
-    debug = info = warning = error = _hear
+from tests.network.heard import Heard
 
 
 def test_a_port_that_opens_later_is_waited_for() -> None:
@@ -29,7 +24,7 @@ def test_a_port_that_opens_later_is_waited_for() -> None:
                 server.listen()
                 return False
 
-        wait_for_port("127.0.0.1", server.getsockname()[1], deadline_s=60, stop=Stop(), log=Quiet())
+        wait_for_port("127.0.0.1", server.getsockname()[1], deadline_s=60, stop=Stop(), log=Heard())
 
 
 def test_a_port_that_never_opens_is_named() -> None:
@@ -37,7 +32,7 @@ def test_a_port_that_never_opens_is_named() -> None:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
         with pytest.raises(PeersMissing, match=f"127.0.0.1, port {port}") as caught:
-            wait_for_port("127.0.0.1", port, deadline_s=0.2, stop=threading.Event(), log=Quiet())
+            wait_for_port("127.0.0.1", port, deadline_s=0.2, stop=threading.Event(), log=Heard())
         assert "refused" in caught.value.why
 
 
@@ -45,7 +40,7 @@ def test_a_stop_request_ends_the_wait() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(PeersMissing, match="asked to stop"):
-        wait_for_port("127.0.0.1", 1, deadline_s=60, stop=stop, log=Quiet())
+        wait_for_port("127.0.0.1", 1, deadline_s=60, stop=stop, log=Heard())
 
 
 def test_the_old_address_files_are_written_under_their_old_names(tmp_path: Path) -> None:

@@ -17,18 +17,7 @@ from bootstrap.errors import NameUnresolved
 from bootstrap.network.resolve import resolve, resolve_all, resolver
 from tests.conftest import lab_or_skip
 from tests.lab.netns import Host, running_hosts
-
-
-class Heard:
-    """A log that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
-
-    def _hear(self, event: str, **facts: object) -> None:
-        self.lines.append((event, facts))
-
-    debug = info = warning = error = _hear
+from tests.network.heard import Heard
 
 
 def test_an_address_is_its_own_answer() -> None:

@@ -8,18 +8,7 @@ import time
 import pytest
 
 from bootstrap.network.wait import Wait
-
-
-class Heard:
-    """A log that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
-
-    def _hear(self, event: str, **facts: object) -> None:
-        self.lines.append((event, facts))
-
-    debug = info = warning = error = _hear
+from tests.network.heard import Heard
 
 
 class Clock(threading.Event):
