@@ -398,7 +398,7 @@ def test_many_nodes_share_what_a_bucket_can_take() -> None:
     alone, crowd = Pace(1), Pace(300)
     started = time.monotonic()
     alone.spend(100_000, stop)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # within a crowd's budget it would be seventeen
     crowd.spend(10, stop)
     started = time.monotonic()
     crowd.spend(1, stop)
