@@ -69,17 +69,12 @@ class LargeFile:
         self._ended = False
         self._spoiled = False
         self._count = -(-entry.size // PIECE)
-        self._crcs: dict[int, int] = {}  # of the pieces that are here, by number
+        self._crcs: dict[int, int] = {}  # of the pieces that are here, by number; 0 if it is not known
 
     @property
     def spoiled(self) -> bool:
         """Whether the pieces are known not to fit together, so that bringing more of them is of no use."""
         return self._spoiled
-
-    @property
-    def summed(self) -> bool:
-        """Whether a CRC-32 of each piece is wanted: where an MD5 is known it is what tells."""
-        return not self.entry.md5
 
     def missing(self) -> list[tuple[int, int]]:
         """Where each piece starts and ends (not included) that an earlier fetch has not left here already."""
@@ -87,7 +82,7 @@ class LargeFile:
             self._open()
             table = os.pread(self._file, self._count * _RECORD.size, self.entry.size)
             for number, (mark, crc) in enumerate(_RECORD.iter_unpack(table[: len(table) // 8 * 8])):
-                if mark == _HERE and (not self.summed or self._crc(number) == crc):
+                if mark == _HERE and (not crc or self._crc(number) == crc):
                     self._crcs[number] = crc
             if len(self._crcs) == self._count:
                 self._crcs.popitem()  # whoever brings a last piece ends it
@@ -112,8 +107,10 @@ class LargeFile:
         self._spoiled = True
 
     def arrived(self, start: int, crc: int) -> tuple[int, str] | None:
-        """The piece at ``start`` has been written. If this was the last and the file now has its name, returns its
-        ``mtime_ns`` and digest."""
+        """The piece at ``start`` has been written; ``crc`` is its CRC-32, or 0.
+
+        If this was the last and the file now has its name, returns its ``mtime_ns`` and digest (empty if not known).
+        """
         number = start // PIECE
         with self.file() as file:
             if not self._spoiled:
@@ -122,8 +119,10 @@ class LargeFile:
                 self._crcs[number] = crc
                 if len(self._crcs) < self._count:
                     return None
-            digest = self.entry.md5 or pieces_digest(self._crcs[each] for each in range(self._count))
-            whole = not self._spoiled and (self.summed or self._md5() == digest)
+            digest = self.entry.md5
+            whole = not self._spoiled and (not digest or self._md5() == digest)
+            if not digest and all(self._crcs.values()):
+                digest = pieces_digest(self._crcs[each] for each in range(self._count))
             if whole:
                 os.ftruncate(file, self.entry.size)
                 executable_if_script(file)

@@ -49,6 +49,12 @@ def put(bucket: Bucket, content: bytes, *, in_parts: bool) -> None:
     assert ("-" in etag) == in_parts
 
 
+@pytest.fixture(autouse=True)
+def cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are where jobs run: few have none to spare for digests."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+
+
 @pytest.fixture
 def mover(bucket: Bucket, faulty: FaultyProxy) -> Mover:
     return Mover(stores_of(bucket.store, url=faulty.endpoint))
@@ -189,6 +195,20 @@ def test_a_touched_file_of_pieces_is_known_by_its_own_digest(
         file.write(b"mine")
     mover.fetch(bucket.url("c/"), tmp_path)
     assert pieces(faulty) == list(range(LAST + 1))
+    assert (tmp_path / "c/big").read_bytes() == CONTENT
+
+
+def test_few_cores_have_better_things_to_do_than_digests_that_no_store_knows(
+    seaweedfs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    bucket = seaweedfs.make_bucket()
+    put(bucket, CONTENT, in_parts=True)
+    mover = Mover(stores_of(seaweedfs))
+    mover.fetch(bucket.url("c/"), tmp_path)
+    assert mover.fetch(bucket.url("c/"), tmp_path).skipped == 1
+    os.utime(tmp_path / "c/big", (1, 1))
+    assert mover.fetch(bucket.url("c/"), tmp_path).files == 1
     assert (tmp_path / "c/big").read_bytes() == CONTENT
 
 
