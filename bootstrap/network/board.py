@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 from ..errors import PeersMissing
 from ..job import Cluster, Log, StopRequest
+from ..wait import Wait
 from .cards import Card, named
-from .wait import Wait
 from .wire import Forged, nonce, parse, plain
 
 

@@ -13,12 +13,12 @@ from dataclasses import asdict
 
 from ..errors import NameUnresolved, PeersMissing
 from ..job import Cluster, Log, StopRequest
+from ..wait import Wait
 from .cards import Card, named
 from .hub import Hub, tune
 from .line import Line, Refused
 from .peers import Peers
 from .resolve import resolve
-from .wait import Wait
 from .wire import Forged
 
 DEFAULT_PORT = 29499  # beside torchrun's own, where nothing else is expected

@@ -6,7 +6,7 @@ import socket
 
 from ..errors import PeersMissing
 from ..job import Log, StopRequest
-from .wait import Wait
+from ..wait import Wait
 
 _ONE_TRY = 5.0  # seconds
 

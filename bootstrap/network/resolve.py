@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import NameUnresolved
 from ..job import Log, StopRequest
-from .wait import Wait
+from ..wait import Wait
 
 _AT_ONCE = 32  # names asked for at the same time: a job of 256 nodes must not flood its name server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from ..job import Log, StopRequest
+from .job import Log, StopRequest
 
 _SAY_AFTER = 5.0  # seconds of silence before a wait is worth a line
 

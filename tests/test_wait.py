@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bootstrap.network.wait import Wait
+from bootstrap.wait import Wait
 from tests.network.heard import Heard
 
 
