@@ -43,8 +43,12 @@ if [ -n "$code" ]; then
     esac
     python=python
     command -v python >/dev/null || python=python3
+    # Where the platform announces a rank table, this form has always started a process for each device.
+    launcher=
+    if [ -n "${RANK_TABLE_FILE:-}${RANK_TABLE_FILE_V_1_0:-}" ]; then launcher=${BOOTSTRAP_LAUNCHER:-ascend}; fi
     # The slash says that the code is a directory, whose last name the boot file's path begins with.
-    set -- --code "${code%/}/" ${log_file:+--log-file "$log_file"} -- "$python" "$boot" "$@"
+    set -- --code "${code%/}/" ${log_file:+--log-file "$log_file"} ${launcher:+--launcher "$launcher"} \
+        -- "$python" "$boot" "$@"
 else
     set -- -- "$@"
 fi

@@ -20,9 +20,20 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import BootstrapError, ClusterMismatch
+from ..errors import BootstrapError
 from .plan import as_python
-from .rank_table import Device, Table, devices, location, process_environment, wait_for_table
+from .rank_failure import failed_first
+from .rank_table import (
+    Device,
+    Table,
+    convert,
+    devices,
+    job_name,
+    location,
+    own_devices,
+    process_environment,
+    wait_for_table,
+)
 
 _GRACE = 10.0  # seconds for the other processes to end after TERM, then KILL
 
@@ -36,43 +47,23 @@ class _Stderr:
     debug = info = warning = error = _say
 
 
-def own_server(table: Table, environ: Mapping[str, str]) -> str:
-    """Which server of a 1.0 table this node is: the only one, or the one with our host's address.
-
-    Raises :class:`ClusterMismatch` when none of the platform's variables names one of them.
-    """
-    servers = [str(server["server_id"]) for server in table["server_list"]]
-    if len(servers) == 1:
-        return servers[0]
-    names = ("MA_CURRENT_HOST_IP", "BATCH_TASK_CURRENT_HOST_IP", "MA_CURRENT_IP")
-    for name in names:
-        if environ.get(name, "") in servers:
-            return environ[name]
-    raise ClusterMismatch(
-        "This node is not in the rank table",
-        where=", ".join(f"{name}={environ.get(name, '(not set)')}" for name in names),
-        why=f"its servers are {', '.join(servers) or '(none)'}",
-    )
-
-
 def run(command: Sequence[str], *, workspace: Path, deadline_s: float, environ: Mapping[str, str]) -> int:
     """Start the processes and return the exit code of the first that failed, or 0.
 
-    Raises what :func:`wait_for_table` and :func:`own_server` raise, and ``OSError`` when the command cannot start.
+    Raises what :func:`wait_for_table` and :func:`own_devices` raise, and ``OSError`` when the command cannot start.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     table = wait_for_table(location(environ), deadline_s=deadline_s, stop=stop, log=_Stderr())
-    everywhere = devices(table)
-    server = own_server(table, environ)
-    converted = _written(table, workspace / "rank_table/jobstart_hccl.json")
+    mine, size = own_devices(table, environ), len(devices(convert(table)))
+    converted = _written(convert(table), workspace / "rank_table/jobstart_hccl.json")
     logs = workspace / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     crew = _Crew(stop)
     try:
-        for device in (one for one in everywhere if one.server_id == server):
-            own = {**environ, **process_environment(device, len(everywhere), converted, environ)}
+        for device in mine:
+            own = {**environ, **process_environment(device, size, converted, environ)}
             crew.start(_from_anywhere(command), device, own, workspace, logs / _log_name(device, environ))
     except OSError:
         stop.set()
@@ -106,8 +97,9 @@ class _Crew:
             start_new_session=True,
         )
         self._running.append(process)
-        for work in (self._copy, self._watch):
-            thread = threading.Thread(target=work, args=(process, log), daemon=True)
+        watched = threading.Thread(target=self._watch, args=(process, device), daemon=True)
+        copied = threading.Thread(target=self._copy, args=(process, log), daemon=True)
+        for thread in (copied, watched):
             thread.start()
             self._threads.append(thread)
 
@@ -141,12 +133,12 @@ class _Crew:
                 file.flush()
                 _put(line)
 
-    def _watch(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], device: Device) -> None:
         code = process.wait()
         if code != 0:
             with self._lock:
                 if self._first_failure is None and not self._stop.is_set():
-                    _Stderr().error(f"a process failed with {code}; ending the others", log=log)
+                    _Stderr().error(failed_first(device.rank, device.index, code))
                 if self._first_failure is None:
                     self._first_failure = code if code > 0 else 128 - code
             self._stop.set()
@@ -177,8 +169,7 @@ def _written(table: Table, path: Path) -> Path:
 
 
 def _log_name(device: Device, environ: Mapping[str, str]) -> str:
-    job = environ.get("MA_VJ_NAME") or environ.get("DLS_JOB_ID") or "job"
-    return f"{job}-proc-rank-{device.rank}-device-{device.index}.txt"
+    return f"{job_name(environ)}-proc-rank-{device.rank}-device-{device.index}.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

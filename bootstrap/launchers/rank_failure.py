@@ -2,7 +2,7 @@
 
 torchrun tells the rank, its exit code and, of scripts whose ``main`` is decorated with ``@record``, the traceback,
 which it has from the rank's error file. Without ``@record`` the traceback is among the output, where PyTorch puts
-``[rank3]:`` in front of each of its lines.
+``[rank3]:`` in front of each of its lines. :mod:`.per_device` tells the rank in a line of its own.
 """
 
 from __future__ import annotations
@@ -34,14 +34,26 @@ _NOTICED = re.compile(
     r"^[WE](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)(\.\d+) .*multiprocessing/api\.py:\d+\] (Sending process|failed \()",
     re.MULTILINE,
 )
+_FAILED_FIRST = re.compile(r"^rank (\d+) \(device (\d+)\) failed first, with (-?\d+); ending the others", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last):"
 
 
+def failed_first(rank: int, index: int, exit_code: int) -> str:
+    """The line in which :mod:`.per_device` tells of the first failing rank."""
+    return f"rank {rank} (device {index}) failed first, with {exit_code}; ending the others"
+
+
 def root_cause(log_tail: str) -> RankFailure | None:
-    """The last "Root Cause" block in the output of torchrun; None when there is none, or only a part of it."""
+    """The last "Root Cause" block in the output of torchrun, or what :mod:`.per_device` told; None when there is
+    neither, or only a part of it.
+    """
     blocks = list(_ROOT_CAUSE.finditer(log_tail))
     if not blocks:
-        return None
+        told_by_us = _FAILED_FIRST.search(log_tail)
+        if told_by_us is None:
+            return None
+        rank, local_rank, exit_code = map(int, told_by_us.groups())
+        return RankFailure(rank, local_rank, "", exit_code, "", last_traceback(log_tail[: told_by_us.start()]))
     told: dict[str, str] = {}
     name = ""
     for line in log_tail[blocks[-1].end() :].splitlines():

@@ -4,7 +4,8 @@ Facts from Huawei's documentation and its published launcher: the platform write
 directory that ``RANK_TABLE_FILE`` names (``/user/config``) while the job starts. The file may be there before its
 ``status`` is ``completed``, and it may be seen half-written. In 0.1 all counts are texts; instances are ordered by the
 number at the end of ``pod_name``, since the list itself is in no order. Where ``RANK_TABLE_FILE_V_1_0`` is set, it
-already points at a 1.0 file.
+already points at a 1.0 file. Which part of the table is this node's is told by the pod's name in 0.1 (several pods may
+share a server), by the host's address in 1.0.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DeclarationUnreadable, PeersMissing
+from ..errors import ClusterMismatch, DeclarationUnreadable, PeersMissing
 from ..job import Log, StopRequest
 
 FILE_NAME = "jobstart_hccl.json"
 _DEFAULT_DIRECTORY = "/user/config"
+_POD_NAMES = ("BATCH_TASK_CURRENT_INSTANCE", "MA_CURRENT_INSTANCE_NAME", "HOSTNAME")  # ModelArts v1, v2, Kubernetes
+_HOST_ADDRESSES = ("MA_CURRENT_HOST_IP", "BATCH_TASK_CURRENT_HOST_IP", "MA_CURRENT_IP")
 _PAUSE, _SAY_AFTER = 0.5, 10.0
 
 Table = dict[str, Any]
@@ -29,7 +32,7 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One accelerator: ``rank`` counts over the job, ``index`` within its server; ``device_id`` is the driver's."""
+    """One accelerator: ``rank`` counts over the job, ``index`` within its node; ``device_id`` is the driver's."""
 
     rank: int
     index: int
@@ -48,17 +51,16 @@ def location(environ: Mapping[str, str]) -> Path:
 
 
 def wait_for_table(path: Path, *, deadline_s: float, stop: StopRequest, log: Log) -> Table:
-    """The completed table in its 1.0 form. Half-written and unfinished ones are read again until ``deadline_s``.
+    """The completed table, of either form. Half-written and unfinished ones are read again until ``deadline_s``.
 
-    Raises :class:`PeersMissing` at the deadline or when a stop was asked for, with what was seen last;
-    :class:`DeclarationUnreadable` when a completed table makes no sense.
+    Raises :class:`PeersMissing` at the deadline or when a stop was asked for, with what was seen last.
     """
     started = time.monotonic()
     said = started
     while True:
         seen = _look(path)
         if isinstance(seen, dict):
-            return convert(seen)
+            return seen
         now = time.monotonic()
         if stop.is_set() or now - started + _PAUSE > deadline_s:
             raise PeersMissing(
@@ -92,7 +94,7 @@ def convert(table: Table) -> Table:
 
     Raises :class:`DeclarationUnreadable` naming the field.
     """
-    if table.get("version") == "1.0" or "server_list" in table:
+    if _is_new(table):
         return table
     try:
         instances = _instances(table)
@@ -138,6 +140,10 @@ def _instances(table: Table) -> list[Any]:
     return sorted(instances, key=order)
 
 
+def _is_new(table: Table) -> bool:
+    return table.get("version") == "1.0" or "server_list" in table
+
+
 def devices(table: Table) -> list[Device]:
     """Every device of a 1.0 table, in the order of ranks."""
     found = [
@@ -148,9 +154,48 @@ def devices(table: Table) -> list[Device]:
     return sorted(found, key=lambda device: device.rank)
 
 
+def own_devices(table: Table, environ: Mapping[str, str]) -> list[Device]:
+    """The devices of this node in the platform's table, of either form, in the order of ranks.
+
+    Raises :class:`ClusterMismatch` when neither the pod's name nor the host's address is in the table, and
+    :class:`DeclarationUnreadable` as :func:`convert` does.
+    """
+    everywhere = devices(convert(table))
+    first = 0
+    for instance in () if _is_new(table) else _instances(table):
+        count = len(instance["devices"])
+        if instance["pod_name"] in (environ.get(name) for name in _POD_NAMES):
+            mine = everywhere[first : first + count]
+            return [replace(device, index=index) for index, device in enumerate(mine)]
+        first += count
+    server = _own_server(sorted({device.server_id for device in everywhere}), environ)
+    return [device for device in everywhere if device.server_id == server]
+
+
+def _own_server(servers: list[str], environ: Mapping[str, str]) -> str:
+    if len(servers) == 1:
+        return servers[0]
+    for name in _HOST_ADDRESSES:
+        if environ.get(name, "") in servers:
+            return environ[name]
+    known = [f"{name}={environ[name]}" for name in (*_POD_NAMES, *_HOST_ADDRESSES) if environ.get(name)]
+    raise ClusterMismatch(
+        "This node is not in the rank table",
+        where=", ".join(known) or f"none of {', '.join((*_POD_NAMES, *_HOST_ADDRESSES))} is set",
+        why=f"its servers are {', '.join(servers) or '(none)'}",
+    )
+
+
+def job_name(environ: Mapping[str, str]) -> str:
+    """The job as the names of logs have it: v2's ``ma-job-<uuid>`` is called ``modelarts-job-<uuid>`` there."""
+    v2 = environ.get("MA_VJ_NAME", "").replace("ma-job", "modelarts-job", 1)
+    return environ.get("BATCH_JOB_ID") or v2 or environ.get("DLS_JOB_ID") or "job"
+
+
 def process_environment(device: Device, size: int, table_path: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """What the process of one device gets, as ModelArts' own launcher gives it: the *logical* index as device id."""
     return {
+        **({} if environ.get("JOB_ID") else {"JOB_ID": job_name(environ)}),
         "RANK_TABLE_FILE": str(table_path),
         "RANK_ID": str(device.rank),
         "RANK_SIZE": str(size),

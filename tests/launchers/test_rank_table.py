@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from bootstrap.errors import DeclarationUnreadable, PeersMissing
-from bootstrap.launchers.rank_table import convert, devices, location, process_environment, wait_for_table
+from bootstrap.errors import ClusterMismatch, DeclarationUnreadable, PeersMissing
+from bootstrap.launchers.rank_table import (
+    convert,
+    devices,
+    job_name,
+    location,
+    own_devices,
+    process_environment,
+    wait_for_table,
+)
 
 
 class Quiet:
@@ -100,8 +108,44 @@ def test_a_device_knows_its_rank_and_its_place_on_its_server() -> None:
         "DEVICE_ID": "1",
         "ASCEND_DEVICE_ID": "1",
         "HCCL_CONNECT_TIMEOUT": "1800",
+        "JOB_ID": "job",
     }
     assert "HCCL_CONNECT_TIMEOUT" not in process_environment(found[1], 4, Path("/t"), {"HCCL_CONNECT_TIMEOUT": "7200"})
+
+
+def places(table: dict[str, Any], **environ: str) -> list[tuple[int, int]]:
+    return [(device.rank, device.index) for device in own_devices(table, environ)]
+
+
+@pytest.mark.parametrize("variable", ["BATCH_TASK_CURRENT_INSTANCE", "MA_CURRENT_INSTANCE_NAME", "HOSTNAME"])
+def test_a_pod_has_its_own_devices_though_another_shares_its_server(variable: str) -> None:
+    table = old_table(instance(1, "10.1.0.5", "2", "3"), instance(0, "10.1.0.5", "0", "1"))
+    assert places(table, **{variable: "job11aa22bb-job-t-1"}) == [(2, 0), (3, 1)]
+
+
+def test_a_node_that_no_pod_is_named_after_has_the_devices_of_its_host() -> None:
+    assert places(OLD, HOSTNAME="other", BATCH_TASK_CURRENT_HOST_IP="10.1.0.6") == [(2, 0)]
+    assert places(NEW, HOSTNAME="job11aa22bb-job-t-0", MA_CURRENT_HOST_IP="10.1.0.7") == [(3, 0)]
+    assert places({"server_list": NEW["server_list"][:1]}) == [(0, 0), (1, 1)], "the only server needs no name"
+
+
+def test_a_node_that_is_not_in_the_table_is_refused() -> None:
+    with pytest.raises(ClusterMismatch, match=r"10\.1\.0\.5, 10\.1\.0\.6") as caught:
+        own_devices(OLD, {"HOSTNAME": "other", "MA_CURRENT_HOST_IP": "10.9.9.9"})
+    assert caught.value.where == "HOSTNAME=other, MA_CURRENT_HOST_IP=10.9.9.9"
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"BATCH_JOB_ID": "jobab12", "DLS_JOB_ID": "x"}, "jobab12"),
+        ({"MA_VJ_NAME": "ma-job-1-2"}, "modelarts-job-1-2"),
+        ({"DLS_JOB_ID": "x"}, "x"),
+        ({}, "job"),
+    ],
+)
+def test_the_job_is_named_as_the_platforms_logs_name_it(environ: dict[str, str], name: str) -> None:
+    assert job_name(environ) == name
 
 
 @pytest.mark.parametrize(
@@ -128,7 +172,7 @@ def test_a_table_that_comes_in_pieces_is_waited_for(tmp_path: Path) -> None:
             path.write_text(pieces.pop(0))
             return False
 
-    assert wait_for_table(path, deadline_s=60, stop=Stop(), log=Quiet()) == NEW
+    assert wait_for_table(path, deadline_s=60, stop=Stop(), log=Quiet()) == OLD
     assert pieces == []
 
 

@@ -74,6 +74,25 @@ def test_the_positional_form_of_the_ascend_images(
     assert command_of(given) == ["python", boot, "--data_url=obs://b/d/", "--n=1 2"]
 
 
+@pytest.mark.parametrize(
+    ("environ", "launcher"),
+    [
+        ({}, ""),
+        ({"RANK_TABLE_FILE": "/user/config"}, "ascend"),
+        ({"RANK_TABLE_FILE_V_1_0": "/user/config/v1.json"}, "ascend"),
+        ({"RANK_TABLE_FILE": "/user/config", "BOOTSTRAP_LAUNCHER": "msrun"}, "msrun"),
+    ],
+)
+def test_the_positional_form_starts_a_process_for_each_device_of_a_rank_table(
+    image: Image, environ: dict[str, str], launcher: str
+) -> None:
+    calls = image.record_calls()
+    image.run("bash", "run_train.sh", "obs://b/asr", "asr/train.py", "/tmp/x.log", env=environ)
+    assert option(arguments(calls), "--launcher") == launcher
+    image.run("bash", "run_train.sh", "python", "asr/train.py", env=environ)
+    assert option(arguments(calls), "--launcher") == "", "the other form says itself what it wants"
+
+
 def test_the_positional_form_without_a_log_file_keeps_the_platforms(image: Image) -> None:
     calls = image.record_calls()
     image.run("bash", "run_train.sh", "obs://b/asr", "asr/train.py", "--lr=1")
