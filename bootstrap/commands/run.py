@@ -6,7 +6,6 @@ import argparse
 import gc
 import os
 import shutil
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -57,6 +56,8 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def describe(environ: Mapping[str, str]) -> str:
     """The help text: all settings in one table with what this environment makes of them, and the exit codes."""
+    import textwrap
+
     from ..platforms import identify, salvage
     from ..storage.url import shown
 

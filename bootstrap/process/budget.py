@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """``grace`` seconds from the first stop request on; ``reserve`` of them belong to the last log bytes and outputs.
 
     The default grace is Kubernetes' own. ModelArts documents none for v2; Huawei's own launcher waits about 15 s for

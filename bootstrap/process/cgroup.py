@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..job import OutOfMemory
 
@@ -17,8 +17,7 @@ from ..job import OutOfMemory
 NO_LIMIT = 1 << 60
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryCgroup:
+class MemoryCgroup(NamedTuple):
     """Where the counters of our memory cgroup are. ``top`` is the mount, above which nothing can be read."""
 
     directory: str

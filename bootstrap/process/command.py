@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import BootstrapError, CommandNotExecutable, CommandNotFound, UsageError
 
@@ -24,8 +24,7 @@ LOOK_AT = 20_000  # files, at most, when looking for names that are near
 ELF_MACHINES = {"x86_64": (62, 3), "aarch64": (183, 40)}  # what each can run: its own and its 32-bit sibling's
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """What is executed: ``argv``, the file (None: found again by ``argv[0]``), and what the user should be told."""
 
     argv: tuple[str, ...]
@@ -129,8 +128,7 @@ def _script(words: Sequence[str], *, stop: str, with_value: str, long_with_value
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where names mean something: a working directory, a PATH, and the directory the code was fetched into."""
 
     cwd: str

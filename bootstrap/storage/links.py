@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -117,7 +116,7 @@ def _is_there(place: str, entry: Entry) -> bool:
 
 def _make(place: str, text: str) -> None:
     directory = os.path.dirname(place)
-    partial = os.path.join(directory, f"{PARTIAL}{uuid.uuid4().hex[:8]}.partial")
+    partial = os.path.join(directory, f"{PARTIAL}{os.urandom(4).hex()}.partial")
     with local_trouble(place):
         os.makedirs(directory, exist_ok=True)
         os.symlink(text, partial)
