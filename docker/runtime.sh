@@ -23,6 +23,18 @@ for service in "$packages"/botocore/data/*/ "$packages"/boto3/data/*/; do
         *) rm -rf "$service" ;;
     esac
 done
+# Nor does it need the other services' addresses, a megabyte that every client would read.
+"$python" -I - "$packages/botocore/data/endpoints.json" <<'END'
+import json, sys
+
+with open(sys.argv[1], "r+") as file:
+    data = json.load(file)
+    for partition in data["partitions"]:
+        partition["services"] = {name: partition["services"][name] for name in ("s3", "sts") if name in partition["services"]}
+    file.seek(0)
+    json.dump(data, file)
+    file.truncate()
+END
 cd "$library"
 rm -rf config-* curses dbm ensurepip idlelib lib2to3 pydoc_data sqlite3 test tkinter turtledemo unittest venv \
     wsgiref xmlrpc _pyrepl __phello__
