@@ -63,6 +63,7 @@ def meet(
 def _join(cluster: Cluster, card: Card, port: int, secret: bytes, wait: Wait, stop: StopRequest, log: Log) -> Line:
     """The way to the hub, tried until the deadline."""
     host = "127.0.0.1" if cluster.node_rank == 0 else cluster.master.host
+    refused = ""
     while True:
         try:
             addresses = resolve(host, deadline_s=wait.left, stop=stop, log=log)
@@ -70,14 +71,15 @@ def _join(cluster: Cluster, card: Card, port: int, secret: bytes, wait: Wait, st
         except NameUnresolved as error:
             why = f"{error.what} ({error.why})"
         except Refused as refusal:
-            why = f"node 0 refused: {refusal}"
+            refused = why = f"node 0 refused: {refusal}"
         except (OSError, ValueError) as error:
             why = str(error) or type(error).__name__
         if not wait.again(host=host, port=port, why=why):
             raise PeersMissing(
                 f"Node 0 could not be reached{wait.cause}",
                 where=f"{host}, port {port}",
-                why=f"{why}, after {wait.elapsed:.0f} s",
+                # What it said is worth more than that it has given up by now, and is gone.
+                why=f"{refused or why}, after {wait.elapsed:.0f} s",
                 remedy="look at node 0's log: it must be up, and let this job's nodes reach that port",
             )
 
