@@ -98,7 +98,9 @@ def _first(directory: Path, environ: Mapping[str, str]) -> str:
 
 
 def _roots(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Installations of conda: where the environment points, else the usual directories."""
+    """Installations of conda: where the environment points, else the usual directories. micromamba's has environments
+    only, and no base.
+    """
     seen = set()
     places = [Path(environ[name]).parent.parent for name in ("CONDA_EXE", "MAMBA_EXE") if environ.get(name)]
     places += [Path(environ[name]) for name in ("MAMBA_ROOT_PREFIX", "CONDA_ROOT") if environ.get(name)]
@@ -106,7 +108,7 @@ def _roots(environ: Mapping[str, str]) -> Iterator[Path]:
     places += [home / root for home in homes for root in _ROOTS]
     places.append(Path("/opt/conda"))
     for place in places:
-        if place not in seen and (place / "conda-meta").is_dir():
+        if place not in seen and (_is_environment(place) or (place / "envs").is_dir()):
             seen.add(place)
             yield place
 
@@ -116,7 +118,7 @@ def _find(asked: str, environ: Mapping[str, str], roots: list[Path]) -> Path | N
         prefix = Path(asked).absolute()
         return prefix if _is_environment(prefix) else None
     if asked in ("base", "root"):
-        return roots[0] if roots else None
+        return next(filter(_is_environment, roots), None)
     for directory in _env_directories(environ, roots):
         if _is_environment(directory / asked):
             return directory / asked
@@ -130,7 +132,7 @@ def _env_directories(environ: Mapping[str, str], roots: list[Path]) -> list[Path
 
 
 def _known(environ: Mapping[str, str], roots: list[Path]) -> Iterator[str]:
-    if roots:
+    if any(map(_is_environment, roots)):
         yield "base"
     for directory in _env_directories(environ, roots):
         if directory.is_dir():

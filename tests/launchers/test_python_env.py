@@ -1,4 +1,8 @@
-"""Environments of Python activated without a login shell: real virtual environments, conda's layout, real hooks."""
+"""Environments of Python activated without a login shell: real virtual environments, conda's layout, real hooks.
+
+conda itself cannot be had with pip. One environment here is made, and activated for comparison, by rattler, the conda
+project's tooling that pixi is built on; the others are laid out by hand.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import pytest
 
 from bootstrap.errors import CannotStart, UsageError
 from bootstrap.launchers.python_env import apply, conda, venv
+from tests.lab.engines import python_with
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -80,6 +85,30 @@ def test_conda_elsewhere_is_found_through_its_own_variables(home: Path, tmp_path
     (tmp_path / "shared/extra/conda-meta").mkdir(parents=True)
     environ["CONDA_ENVS_PATH"] = str(tmp_path / "shared")
     assert conda("extra", environ).prefix == tmp_path / "shared/extra"
+
+
+def test_an_environment_is_activated_as_condas_own_tooling_activates_it(tmp_path: Path) -> None:
+    """A package with variables, hooks and a program, in a root that has no base, as micromamba makes it."""
+    python = python_with("rattler")
+    prefix = tmp_path / "micromamba/envs/train"
+    environ = environ_of(tmp_path, LAB_GONE="1")
+    maker = Path(__file__).with_name("conda_prefix.py")
+    made = subprocess.run([python, str(maker), str(prefix)], env=environ, capture_output=True, text=True, check=True)
+    theirs = subprocess.run(
+        ["bash", "-c", f"{made.stdout}\nexec env -0"], env=environ, capture_output=True, text=True, check=True
+    )
+    expected = dict(entry.split("=", 1) for entry in theirs.stdout.split("\0") if entry)
+    ours = apply(conda("train", environ), environ)
+
+    def seen(after: dict[str, str]) -> dict[str, str]:
+        return {name: after[name] for name in after if name.startswith(("LAB_", "CONDA_PREFIX", "CONDA_SHLVL"))}
+
+    assert seen(ours) == seen(expected)
+    assert ours["LAB_SEEN"] == f"{prefix}|of the person|second"
+    tool = shutil.which("lab-tool", path=ours["PATH"])
+    assert tool == shutil.which("lab-tool", path=expected["PATH"]) == str(prefix / "bin/lab-tool")
+    with pytest.raises(UsageError, match="no conda environment 'base'"):
+        conda("base", environ)
 
 
 def test_an_environment_that_is_not_there_is_refused_with_the_ones_that_are(home: Path) -> None:
