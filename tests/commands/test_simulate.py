@@ -151,6 +151,38 @@ def test_a_job_file_gives_the_tasks_and_their_commands(network: str, tmp_path: P
         assert line in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "code", "told"),
+    [
+        (WHOLE.replace("  - name: master", "\t- name: master"), (), 119, "line 3: a tab"),
+        (WHOLE.replace("sxh-mnist-1", "sxh_mnist"), (), 119, "sxh-mnist would do"),
+        (WHOLE.replace("amount: 2", "name: master"), (), 119, "two tasks are named master"),
+        (WHOLE.replace("amount: 2", "image: again"), (), 119, "'image' is given twice"),
+        (WHOLE, ("--nodes", "2"), 101, "1 of master, 2 of task-1"),
+        (WHOLE.replace("amount: 2", "amount: 300"), (), 101, "301 nodes cannot be rehearsed"),
+        ("jobname: a\ntasks:\n  - image: x\n", (), 101, "task task-0 has no command"),
+    ],
+)
+def test_a_job_file_that_is_wrong_is_refused_before_anything_starts(
+    text: str, words: tuple[str, ...], code: int, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "job.yaml").write_text(text)
+    done = simulate(tmp_path, "--platform", "volcano", "--job", str(tmp_path / "job.yaml"), *words)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert not (tmp_path / "nodes/node-0").exists()
+
+
+@pytest.mark.parametrize("platform", ["dls", "modelarts"])
+def test_a_job_file_of_windows_runs_where_all_nodes_have_one_role(platform: str, tmp_path: Path) -> None:
+    text = WHOLE.replace('["python", "train.py"]', '["echo", "master"]').replace("python train.py", "echo $NODE_RANK")
+    (tmp_path / "job.yaml").write_bytes(text.replace("conda activate work", "true").replace("\n", "\r\n").encode())
+    asked = ("--platform", platform, "--network", "loopback", "--job", str(tmp_path / "job.yaml"))
+    done = simulate(tmp_path, *asked)
+    assert done.returncode == 0, done.stdout
+    assert all(f"[node {node}] {said}\n" in done.stdout for node, said in enumerate(["master --epochs 10", "1", "2"]))
+
+
 def test_an_interruption_stops_all_nodes(tmp_path: Path) -> None:
     touch = f"import os, pathlib, time; p = '{tmp_path}/began-' + os.environ['NODE_RANK']\n"
     touch += "pathlib.Path(p).touch(); time.sleep(300)"
