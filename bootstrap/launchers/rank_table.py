@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +19,12 @@ from typing import Any
 
 from ..errors import ClusterMismatch, DeclarationUnreadable, PeersMissing
 from ..job import Log, StopRequest
+from ..wait import Wait
 
 FILE_NAME = "jobstart_hccl.json"
 _DEFAULT_DIRECTORY = "/user/config"
 _POD_NAMES = ("BATCH_TASK_CURRENT_INSTANCE", "MA_CURRENT_INSTANCE_NAME", "HOSTNAME")  # ModelArts v1, v2, Kubernetes
 _HOST_ADDRESSES = ("MA_CURRENT_HOST_IP", "BATCH_TASK_CURRENT_HOST_IP", "MA_CURRENT_IP")
-_PAUSE, _SAY_AFTER = 0.5, 10.0
 
 Table = dict[str, Any]
 
@@ -55,24 +54,16 @@ def wait_for_table(path: Path, *, deadline_s: float, stop: StopRequest, log: Log
 
     Raises :class:`PeersMissing` at the deadline or when a stop was asked for, with what was seen last.
     """
-    started = time.monotonic()
-    said = started
-    while True:
-        seen = _look(path)
-        if isinstance(seen, dict):
-            return seen
-        now = time.monotonic()
-        if stop.is_set() or now - started + _PAUSE > deadline_s:
+    wait = Wait("waiting for the rank table", deadline_s=deadline_s, stop=stop, log=log, longest=0.5)
+    while not isinstance(seen := _look(path), dict):
+        if not wait.again(path=str(path), seen=seen):
             raise PeersMissing(
-                "The rank table was not completed" + (" (asked to stop)" if stop.is_set() else f" in {deadline_s:g} s"),
+                "The rank table was not completed" + (wait.cause or f" in {deadline_s:g} s"),
                 where=str(path),
                 why=seen,
                 remedy="in a job with an own image set RANK_TABLE_FILE=/user/config: else the platform writes no table",
             )
-        if now - said > _SAY_AFTER:
-            said = now
-            log.info("waiting for the rank table", path=str(path), seen=seen, left_s=round(started + deadline_s - now))
-        stop.wait(_PAUSE)
+    return seen
 
 
 def _look(path: Path) -> Table | str:
