@@ -72,13 +72,15 @@ def land(
         manifest = Manifest(os.fspath(root), f"unpacked {source}")
         complete = False
         try:
-            states = manifest.states_of(_version(entry)) if manifest.finished else {}
-            touched = [path for path, state in states.items() if state == "changed"]
+            members = manifest.members(_version(entry)) if manifest.finished else []
+            standing = manifest.stand(members)
+            touched = [path for path, _ in standing.changed]
             if touched:
                 log.warning("changed here since the last fetch", files=len(touched), first=touched[0], now=changed)
             kept = frozenset(touched if changed == "keep" else ())
-            is_there = bool(states) and all(state == "same" or path in kept for path, state in states.items())
-            paths = set(states) if is_there else _make(unpack, root, target_dir, manifest, kept)
+            is_there = bool(members) and not standing.missing and len(touched) == len(kept)
+            there = {path for path, _ in members}
+            paths = there if is_there else _make(unpack, root, target_dir, manifest, kept)
             if extra == "delete":
                 removed = remove_extra(os.fspath(root), paths, {path[:-1] for path in paths if path.endswith("/")})
                 log.info("removed what the source does not have", files=removed)
@@ -91,6 +93,7 @@ def land(
 
 def _make(unpack: Unpack, root: Path, target_dir: Path, manifest: Manifest, kept: Collection[str]) -> set[str]:
     """Unpack, and give all but what is to be ``kept`` its name; returns the paths of everything the archive holds."""
+    manifest.begin()
     with workplace(target_dir) as place:
         content = unpack(place)
         _move_in(content.root, root, kept)

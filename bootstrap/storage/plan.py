@@ -36,26 +36,26 @@ def plan_tree(entries: Iterable[Entry], prefix: str, where: Location) -> Plan:
     files: dict[str, Entry] = {}
     directories: set[str] = set()
     refused: list[tuple[str, str]] = []
+    places: dict[str, tuple[str, str]] = {}  # by what stands before a name: the path it is, and what is wrong with it
     for entry in entries:
         relative = entry.key[len(prefix) :]
-        if not relative:  # the marker of the directory itself
-            continue
-        reason = _unsafe(relative)
-        path = "/".join(part for part in relative.split("/") if part)
-        if not reason and not entry.is_marker and path in files and files[path].key != entry.key:
-            reason = f"the same file as {files[path].key}"
+        cut = relative.rfind("/") + 1
+        above, name = relative[:cut], relative[cut:]
+        if above not in places:
+            places[above] = _place(above, directories)
+        path, reason = places[above]
+        if name:
+            path += name
+            reason = reason or _wrong_with(name)
+            if not reason and path in files and files[path].key != entry.key:
+                reason = f"the same file as {files[path].key}"
         if reason:
             refused.append((entry.key, reason))
-        elif entry.is_marker:
-            directories.add(path)
-        else:
+        elif name:
             files[path] = entry
-    for path in (*files, *directories):
-        directories.update(_above(path))
     refused += [
         (files[path].key, "a file where a directory stands: there are keys below it")
-        for path in files
-        if path in directories
+        for path in files.keys() & directories
     ]
     if refused:
         raise _refusal(refused, where)
@@ -64,7 +64,7 @@ def plan_tree(entries: Iterable[Entry], prefix: str, where: Location) -> Plan:
 
 def check_name(name: str, where: Location) -> None:
     """As :func:`plan_tree` for a single object that is to become the file ``name``."""
-    reason = _unsafe(name)
+    reason = _wrong_with(name)
     if reason:
         raise _refusal([(name, reason)], where)
 
@@ -134,24 +134,32 @@ def nothing_there(store: Store, source: Location) -> NothingThere:
     return NothingThere(f"{label} {source.path}" if source.path else "nothing to fetch", where=str(source), why=why)
 
 
-def _unsafe(relative: str) -> str:
-    """Why ``relative`` cannot be a path below a directory, or an empty string."""
-    if relative.startswith("/"):
-        return "an absolute path"
-    if "\0" in relative:
+def _place(above: str, directories: set[str]) -> tuple[str, str]:
+    """What the beginning of a name, up to its last slash, is as a path (put among ``directories``, with all that are
+    above it), and why it cannot be one."""
+    if above.startswith("/"):
+        return "", "an absolute path"
+    path = ""
+    for part in above.split("/"):
+        if part:
+            reason = _wrong_with(part)
+            if reason:
+                return "", reason
+            path += part
+            directories.add(path)
+            path += "/"
+    return path, ""
+
+
+def _wrong_with(name: str) -> str:
+    """Why ``name`` cannot be that of a file or a directory, or an empty string."""
+    if name in (".", ".."):
+        return "leaves the directory" if name == ".." else "no name"
+    if "\0" in name:
         return "a NUL byte"
-    for part in relative.split("/"):
-        if part in (".", ".."):
-            return "leaves the directory" if part == ".." else "no name"
-        if len(part) > _LONGEST_NAME // 4 and len(os.fsencode(part)) > _LONGEST_NAME:
-            return f"a name of more than {_LONGEST_NAME} bytes"
+    if len(name) > _LONGEST_NAME // 4 and len(os.fsencode(name)) > _LONGEST_NAME:
+        return f"a name of more than {_LONGEST_NAME} bytes"
     return ""
-
-
-def _above(path: str) -> Iterable[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def _refusal(refused: list[tuple[str, str]], where: Location) -> NamesUnsafe:

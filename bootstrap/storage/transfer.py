@@ -176,12 +176,12 @@ def _bring_what_changed(
         manifest = Manifest(root, source)
         complete = False
         try:
-            states = {path: manifest.compare(path, entry) for path, entry in plan.files}
-            touched = [path for path, state in states.items() if state == "changed"]
+            standing = manifest.stand(plan.files)
+            touched = [path for path, _ in standing.changed]
             if touched:
                 log.warning("changed here since the last fetch", files=len(touched), first=touched[0], now=changed)
-            wanted = ("other",) if changed == "keep" else ("other", "changed")
-            needed = Plan(plan.directories, tuple(item for item in plan.files if states[item[0]] in wanted))
+            wanted = standing.missing + (standing.changed if changed == "restore" else [])
+            needed = Plan(plan.directories, tuple(wanted))
             check_room(needed, root)
             if not manifest.finished:
                 sweep(root, ("", *plan.directories), unfinished_names(needed.files, root))
@@ -196,8 +196,7 @@ def _bring_what_changed(
             complete = True
         finally:
             manifest.close(complete)
-    skipped = sum(state == "same" for state in states.values())
-    return skipped, touched if changed == "keep" else []
+    return standing.same, touched if changed == "keep" else []
 
 
 def deliver(
