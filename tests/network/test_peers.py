@@ -17,7 +17,7 @@ import pytest
 from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.network.cards import Card, placed
-from bootstrap.network.hub import Hub
+from bootstrap.network.hub import Hub, tune
 from bootstrap.network.meeting import meet
 from bootstrap.network.peers import Arrival, Failure, Peers, told
 from bootstrap.network.wire import secret_of
@@ -411,6 +411,17 @@ def test_a_machine_that_is_cut_off_is_named(tmp_path: Path) -> None:
         assert "1 of 3 nodes did not come (node 1 (node-2))" in said[0]
         assert "node 1 (node-2)" in said[2]
         assert "Node 0 could not be reached (node-1, port 29499)" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("silence", "kept_alive", "idle"), [(60.0, 1, 20), (2.0, 1, 1), (0.0, 0, None), (30 * 86400.0, 1, 10922)]
+)
+def test_the_kernel_is_told_how_long_a_peer_may_be_silent(silence: float, kept_alive: int, idle: int | None) -> None:
+    with socket.socket() as connection:
+        tune(connection, silence)
+        assert bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) == bool(kept_alive)
+        if idle is not None:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == idle
 
 
 @pytest.mark.netns
