@@ -44,9 +44,10 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gc.disable()  # what is imported is there to stay: a search for garbage among it is 3 ms of our start
+    gc.disable()  # what is imported is there to stay: searches for garbage among it are 4 ms of our start
     from ..lifecycle import run
 
+    gc.freeze()
     gc.enable()
     given = vars(arguments)
     options = {name: given[name] for name, _, _ in settings.knobs() if given[name] is not None}
