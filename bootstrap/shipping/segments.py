@@ -4,10 +4,10 @@ The arithmetic, for a log of ``n`` bytes of which new ones come every interval. 
 new: 1.0 n. The one object of a clean end would cost a second time: 2.0 n, and only 0.2 n are left for keeping the
 number of objects small. A store that only takes whole objects cannot have few of them: what may be lost is one
 interval, so a byte's first object holds one interval's bytes; a fifth of the bytes may be sent again, so four fifths
-stay in their first objects; that is an object for four of five intervals at least, whatever is merged, and so many
-there are (8,640 a day at 10 s, if every interval brings bytes; gone at a clean end). But most stores copy objects as
-pieces of another one (multipart upload, ``UploadPartCopy``; OBS API reference, "Copying Parts"; rclone's server is one
-that does not), and then the last object costs next to nothing. So:
+stay in their first objects; that is an object for four of five intervals at least, whatever is merged. So there it
+is one for each that brings bytes: 8,640 a day at most, at 10 s, and gone at a clean end. But most stores copy objects
+as pieces of another one (multipart upload, ``UploadPartCopy``; OBS API reference, "Copying Parts"; rclone's server is
+one that does not), and then the last object costs next to nothing. So:
 
 - **chunks** have at least 5 MiB, which is what such a piece must have. They come first. What is not in a chunk yet is
   in **small** parts behind them, less than 5 MiB together.
