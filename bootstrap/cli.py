@@ -76,7 +76,21 @@ def _run(argv: list[str]) -> int:
     module = import_module(f".commands.{name.replace('-', '_')}", __package__)
     parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
     module.add_arguments(parser)
-    return int(module.main(parser.parse_args(rest), dict(os.environ)))
+    words = _joined(rest, getattr(module, "VERBATIM", ()))
+    return int(module.main(parser.parse_args(words), dict(os.environ)))
+
+
+def _joined(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """``--with --barrier`` as ``--with=--barrier``: argparse itself takes such a value for an option."""
+    made: list[str] = []
+    for place, word in enumerate(words):
+        if word == "--":
+            return [*made, *words[place:]]
+        if made and made[-1] in options:
+            made[-1] += f"={word}"
+        else:
+            made.append(word)
+    return made
 
 
 def _told(error: BootstrapError, argv: Sequence[str]) -> int:

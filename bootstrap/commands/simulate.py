@@ -26,6 +26,9 @@ from ..errors import UsageError
 from ..platforms import pretend
 from ..rehearsal import jobfile, machines, play
 
+VERBATIM = ("--with",)
+"""Options whose value looks like an option itself."""
+
 _MOST = 250  # the lab's networks have so many addresses
 
 

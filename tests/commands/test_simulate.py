@@ -115,6 +115,15 @@ def test_a_node_that_is_cut_off_is_missed_and_named(tmp_path: Path) -> None:
     assert [row[6] for row in table] == ["-", "-", "partition at 6 s"]
 
 
+def test_options_of_the_nodes_may_be_one_alone_and_belong_to_nobody_else(tmp_path: Path) -> None:
+    asked = ("--nodes", "2", "--platform", "dls", "--network", "loopback", "--with", "--barrier")
+    done = simulate(tmp_path, *asked, "--", "echo", "--with", "--barrier")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("all nodes are ready") == 2
+    assert "[node 1] --with --barrier\n" in done.stdout
+    assert "expected one argument" in simulate(tmp_path, *asked[:-1], "--", "true").stderr
+
+
 def test_nobody_can_be_cut_off_on_the_loopback(tmp_path: Path) -> None:
     asked = ("--nodes", "2", "--platform", "dls", "--network", "loopback", "--partition", "1@1")
     done = simulate(tmp_path, *asked, "--", "true")
