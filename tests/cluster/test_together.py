@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.nodes import run, story, two_nodes
 from tests.cluster.platforms import PLATFORMS
+from tests.lab.netns import ip
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
 
@@ -34,6 +35,22 @@ def test_each_node_is_told_all_addresses_on_infiniband(platform: str, tmp_path: 
             ports = [":6100", ":6101"] if platform == "dls" else ["", ""]
             assert listed == f"10.88.0.1{ports[0]},10.88.0.2{ports[1]}"
             assert (node.home / ".local_ib_ip").read_text() == f"10.88.0.{number + 1}"
+
+
+def test_nodes_that_have_only_ipv6_are_told_its_addresses(tmp_path: Path) -> None:
+    with two_nodes("dls", tmp_path) as nodes:
+        lines = ["::1 localhost"]
+        for number, node in enumerate(nodes, 1):
+            for device, network in (("eth0", "fd00:77"), ("ib0", "fd00:88")):
+                ip("-n", node.host.namespace, "address", "flush", "dev", device)
+                ip("-n", node.host.namespace, "address", "add", f"{network}::{number}/64", "dev", device, "nodad")
+            lines.append(f"fd00:77::{number} {node.host.name}")
+        (tmp_path / "lab/hosts").write_text("\n".join([*lines, ""]))
+        assert run(nodes, "--meet", "port", *python(SHOW)) == [0, 0], story(nodes)
+        for number, node in enumerate(nodes, 1):
+            assert "fd00:88::1,fd00:88::2 fd00:88::1\n" in (node.home / "job.log").read_text()
+            assert (node.home / ".cluster_ib_ips").read_text() == "[fd00:88::1]:6100,[fd00:88::2]:6101"
+            assert (node.home / ".local_ib_ip").read_text() == f"fd00:88::{number}"
 
 
 def test_a_plain_job_meets_nobody_and_needs_no_port(tmp_path: Path) -> None:
