@@ -24,6 +24,16 @@ def python(text: str) -> tuple[str, ...]:
     return ("--", sys.executable, "-c", text)
 
 
+def slow_preparations(tmp_path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Options of a node that is not ready until somebody writes into the gate: its environment's activation waits."""
+    gate, conda = tmp_path / "gate", tmp_path / "conda/envs/e"
+    os.mkfifo(gate)
+    for part in ("conda-meta", "bin", "etc/conda/activate.d"):
+        (conda / part).mkdir(parents=True)
+    (conda / "etc/conda/activate.d/wait.sh").write_text(f"read line < {gate}\n")
+    return gate, ("--conda-env", str(conda))
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_each_node_is_told_all_addresses_on_infiniband(platform: str, tmp_path: Path) -> None:
     with two_nodes(platform, tmp_path) as nodes:
@@ -82,19 +92,11 @@ def test_a_secret_keeps_strangers_out(tmp_path: Path) -> None:
 
 
 def test_nobody_starts_before_all_have_fetched_and_node_0_says_who_was_slow(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+    gate, slow = slow_preparations(tmp_path)
     with two_nodes("dls", tmp_path) as nodes:
-        slow = tmp_path / "bin"
-        slow.mkdir()
-        # what takes long on node 1 is the activation of its environment: a hook that waits for us
-        conda = nodes[1].home / "conda/envs/e"
-        for part in ("conda-meta", "bin", "etc/conda/activate.d"):
-            (conda / part).mkdir(parents=True)
-        (conda / "etc/conda/activate.d/wait.sh").write_text(f"touch {tmp_path}/waiting; read line < {gate}\n")
         command = python("import pathlib; pathlib.Path('began').touch()")
         nodes[0].start("--barrier", *command)
-        nodes[1].start("--barrier", "--conda-env", str(conda), *command)
+        nodes[1].start("--barrier", *slow, *command)
         nodes[0].wait_for("said", "ready; waiting for the other nodes")
         assert not (nodes[0].home / "began").exists()
         gate.write_text("go\n")
@@ -185,14 +187,9 @@ def test_with_infiniband_down_at_the_start_the_next_interface_is_taken_and_said(
 
 def test_a_partition_in_the_middle_ends_the_wait_of_the_barrier(tmp_path: Path) -> None:
     with two_nodes("dls", tmp_path, BOOTSTRAP_PEER_TIMEOUT="6") as nodes:
-        gate = tmp_path / "gate"
-        os.mkfifo(gate)
-        conda = tmp_path / "conda/envs/e"
-        for part in ("conda-meta", "bin", "etc/conda/activate.d"):
-            (conda / part).mkdir(parents=True)
-        (conda / "etc/conda/activate.d/wait.sh").write_text(f"read line < {gate}\n")
+        gate, slow = slow_preparations(tmp_path)
         nodes[0].start("--barrier", *python(WAIT))
-        nodes[1].start("--barrier", "--conda-env", str(conda), *python(WAIT))
+        nodes[1].start("--barrier", *slow, *python(WAIT))
         nodes[0].wait_for("said", "ready; waiting for the other nodes")
         nodes[1].host.link("eth0", "down")  # the conversation goes by the names of the platform
         gate.write_text("go\n")
