@@ -6,6 +6,7 @@ trailers, signature version 4 with the region that the endpoint's host names, no
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -20,6 +21,7 @@ import boto3.exceptions
 import botocore.config
 import botocore.credentials
 import botocore.exceptions
+import botocore.parsers
 import botocore.session
 import urllib3.exceptions
 from boto3.s3.transfer import TransferConfig
@@ -55,11 +57,18 @@ _ATTEMPTS = 2  # of botocore itself, for a connection that was closed on us; out
 _CONNECTIONS = 64
 _RENEWALS = 5  # of the keys for one request; a source that makes up new wrong ones for ever must not hold us
 
+# What an answer always has, and has not where its head broke off.
+_LISTING = ("IsTruncated",)
+_WRITTEN = ("ETag",)
+_OBJECT = ("ContentLength", "ETag", "LastModified")
+
 _NETWORK = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
     botocore.exceptions.ResponseStreamingError,
     botocore.exceptions.IncompleteReadError,
+    botocore.parsers.ResponseParserError,  # XML that broke off where there was no length to tell
+    ValueError,  # a date that did
     urllib3.exceptions.HTTPError,
     OSError,
 )
@@ -87,7 +96,10 @@ class ObsStore:
 
     def children(self, prefix: str) -> list[str]:
         page = self._ask(
-            "cannot list", prefix, lambda: self._client.list_objects(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            "cannot list",
+            prefix,
+            lambda: self._client.list_objects(Bucket=self.bucket, Prefix=prefix, Delimiter="/"),
+            needs=_LISTING,
         )
         names = [found["Prefix"] for found in page.get("CommonPrefixes", [])]
         names += [found["Key"] for found in page.get("Contents", [])]
@@ -95,7 +107,9 @@ class ObsStore:
 
     def stat(self, key: str) -> Entry | None:
         try:
-            found = self._ask("cannot look at", key, lambda: self._client.head_object(Bucket=self.bucket, Key=key))
+            found = self._ask(
+                "cannot look at", key, lambda: self._client.head_object(Bucket=self.bucket, Key=key), needs=_OBJECT
+            )
         except NothingThere:
             return None
         except BootstrapError:
@@ -107,7 +121,9 @@ class ObsStore:
         options: dict[str, Any] = {}
         if start or end is not None:
             options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        answer = self._ask("cannot read", key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options))
+        answer = self._ask(
+            "cannot read", key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options), needs=_OBJECT
+        )
         body = ObsBody(self, key, answer)
         if etag and etag != body.entry.etag:  # compared here: not every store and proxy honours If-Match
             body.close()
@@ -117,7 +133,10 @@ class ObsStore:
     def write(self, key: str, content: Path | bytes) -> Entry:
         if isinstance(content, bytes):
             answer = self._ask(
-                "cannot write", key, lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+                "cannot write",
+                key,
+                lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=content),
+                needs=_WRITTEN,
             )
             return Entry(key, len(content), answer["ETag"].strip('"'))
         try:
@@ -136,7 +155,7 @@ class ObsStore:
                     body: Any = Window(file.fileno(), 0, size)
                     return self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
 
-                answer = self._ask("cannot write", key, put)
+                answer = self._ask("cannot write", key, put, needs=_WRITTEN)
         except OSError as error:
             raise explain(error, content, "cannot read what is to be delivered") from error
         return Entry(key, size, answer["ETag"].strip('"'))
@@ -152,7 +171,10 @@ class ObsStore:
 
     def begin(self, key: str) -> str:
         answer = self._ask(
-            "cannot begin an upload", key, lambda: self._client.create_multipart_upload(Bucket=self.bucket, Key=key)
+            "cannot begin an upload",
+            key,
+            lambda: self._client.create_multipart_upload(Bucket=self.bucket, Key=key),
+            needs=("UploadId",),
         )
         return answer["UploadId"]
 
@@ -164,7 +186,7 @@ class ObsStore:
                 after: Any = {"PartNumberMarker": last} if last else {}
                 return self._client.list_parts(Bucket=self.bucket, Key=key, UploadId=upload, **after)
 
-            answer = self._ask("cannot look at an upload", key, page)
+            answer = self._ask("cannot look at an upload", key, page, needs=_LISTING)
             for part in answer.get("Parts", []):
                 found[part["PartNumber"]] = (part["Size"], part["ETag"].strip('"'))
             if not answer.get("IsTruncated") or not answer.get("Parts"):
@@ -175,7 +197,7 @@ class ObsStore:
             body: Any = Window(file, start, size)
             return self._client.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
 
-        return str(self._ask("cannot write a part of", key, put)["ETag"]).strip('"')
+        return str(self._ask("cannot write a part of", key, put, needs=_WRITTEN)["ETag"]).strip('"')
 
     def finish(self, key: str, upload: str, etags: list[str]) -> str:
         parts: Any = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]}
@@ -185,6 +207,7 @@ class ObsStore:
             lambda: self._client.complete_multipart_upload(
                 Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload=parts
             ),
+            needs=_WRITTEN,
         )
         return answer["ETag"].strip('"')
 
@@ -218,13 +241,17 @@ class ObsStore:
                     "cannot list",
                     prefix,
                     lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **options),
+                    needs=_LISTING,
                 )
             except StoreUnavailable as error:
                 if token or error.facts.get("store_code") not in ("NotImplemented", "InvalidArgument"):
                     raise
                 self._v1 = True
         return self._ask(
-            "cannot list", prefix, lambda: self._client.list_objects(Bucket=self.bucket, Prefix=prefix, Marker=token)
+            "cannot list",
+            prefix,
+            lambda: self._client.list_objects(Bucket=self.bucket, Prefix=prefix, Marker=token),
+            needs=_LISTING,
         )
 
     def _first_page(self, prefix: str) -> Iterator[Entry]:
@@ -237,6 +264,7 @@ class ObsStore:
         core = botocore.session.Session()
         core.set_config_variable("profile", None)  # an AWS_PROFILE of the image is none of our business
         core.get_component("credential_provider").insert_before("env", _Source(self._keys))
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # tells of broken heads with a traceback
         if not self.endpoint.verify:  # said once by who opened us; urllib3 would say it at every connection
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         client = boto3.session.Session(botocore_session=core).client(
@@ -259,12 +287,17 @@ class ObsStore:
         client.meta.events.register("before-call.s3", _never_redirected)
         return client
 
-    def _ask(self, what: str, key: str, request: Callable[[], T]) -> T:
-        """Make one request. Newer credentials, where there are some, get a chance; then the error gets words."""
+    def _ask(self, what: str, key: str, request: Callable[[], T], *, needs: tuple[str, ...] = ()) -> T:
+        """Make one request. Newer credentials, where there are some, get a chance; then the error gets words.
+
+        An answer without all it ``needs`` is one whose head broke off: to Python's HTTP client the end of a connection
+        is as good as the empty line that ends a head.
+        """
         for renewals in range(_RENEWALS + 1):
             used = self._keys.current()
             try:
                 answer = request()
+                _check_whole(answer, needs)
             except (
                 botocore.exceptions.ClientError,
                 botocore.exceptions.BotoCoreError,
@@ -397,6 +430,12 @@ def _never_redirected(context: dict[str, Any], **_: object) -> None:
     endpoint that was configured is not to be left for another. The refusal itself says what to set.
     """
     context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _check_whole(answer: Any, needs: tuple[str, ...]) -> None:
+    missing = [name for name in needs if name not in answer]
+    if missing or ("ETag" in needs and answer["ETag"].count('"') % 2):
+        raise ConnectionResetError(f"the head of an answer broke off ({', '.join(missing or needs)})")
 
 
 def _code(error: BaseException | None) -> str:
