@@ -147,7 +147,7 @@ def test_a_tf_config_consumer_finds_its_peers(platform: str, tmp_path: Path) -> 
 def test_jax_gathers_from_all_processes(platform: str, tmp_path: Path) -> None:
     """Its processes meet on ib0. What they gather on CPUs goes by the host's name, and there is no variable for it."""
     python = python_with("jax")
-    with two_nodes(platform, tmp_path, python, HTTPS_PROXY="http://10.77.0.9:3128") as nodes:
+    with two_nodes(platform, tmp_path, python, https_proxy="http://10.77.0.9:3128") as nodes:
         command = ("python", str(JOBS / "jax_sum.py"), str(tmp_path))
         assert run(nodes, "--launcher", "jax", "--", *command) == [0, 0], story(nodes)
         assert results(tmp_path) == {"rank-0": "2 3", "rank-1": "2 3"}

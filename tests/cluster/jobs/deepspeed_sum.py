@@ -13,3 +13,4 @@ many = torch.full((1_000_000,), float(rank + 1))
 deepspeed.comm.all_reduce(many)
 with open(os.path.join(sys.argv[-1], f"rank-{rank}"), "w") as out:  # the launcher puts --local_rank in front
     out.write(f"{world} {many[0].item():g}")
+deepspeed.comm.destroy_process_group()
