@@ -44,6 +44,16 @@ def test_every_node_stops_after_the_silence_and_names_who_fell_silent(how: str, 
             assert f"node {silent} ({host}) is gone without a word" in node.said
 
 
+def test_when_node_0_is_cut_off_all_the_others_name_it(tmp_path: Path) -> None:
+    with several_nodes(3, "volcano", tmp_path) as nodes:
+        working(nodes, "stop")
+        nodes[0].host.cut_off("eth0")
+        assert [node.end() for node in nodes] == [143, 143, 143], story(nodes)
+        first = [node.record["first_failure"] for node in nodes]
+        assert first[0]["node"] in (1, 2), "it hears nobody any more"
+        assert [one["host"] for one in first[1:]] == ["train-master-0.train"] * 2
+
+
 def test_nodes_that_do_not_mind_finish_and_still_name_it(tmp_path: Path) -> None:
     with several_nodes(2, "volcano", tmp_path) as nodes:
         working(nodes, "ignore")
