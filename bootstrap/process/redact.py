@@ -96,11 +96,12 @@ class Redactor:
         return b"".join((*done, data[start:hold])) if done else data[start:hold]
 
     def _learn(self) -> None:
-        self._version = self._secrets.version
+        version = self._secrets.version
         values = [value for value in self._secrets.values() if value]
         long = [value for value in values if len(value.encode("utf-8", "surrogateescape")) >= SHORTEST]
         self.refused = len(values) - len(long)
         self._needles = _Needles({needle for value in long for needle in forms(value)}) if long else None
+        self._version = version  # last: until then other threads find out for themselves
 
 
 class _Needles:
@@ -120,8 +121,9 @@ class _Needles:
         self._by_head: dict[bytes, list[bytes]] = {}
         for needle in self._all:
             self._by_head.setdefault(needle[:2], []).append(needle)
-        self._witnesses: list[_Witness] = []
         self._seen = self._choose_at = 0  # bytes
+        self._witnesses: list[_Witness] = []
+        self._choose(b"")
 
     def matches(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Begin and end of what is to be masked: leftmost, then longest, without overlap."""
@@ -150,12 +152,13 @@ class _Needles:
     def _choose(self, data: bytes) -> None:
         """Few letters, rare in ``data``, of which every needle has one that is not its last."""
         counts = Counter(data[:: len(data) // SAMPLE + 1])
-        left, self._witnesses = self._all, []
+        left, witnesses = self._all, []
         while left:
             having = {letter: [needle for needle in left if letter in needle[:-1]] for letter in self._alphabet}
             letter = max(having, key=lambda letter: len(having[letter]) / (1 + counts[letter]))
-            self._witnesses.append(_Witness(letter, having[letter]))
+            witnesses.append(_Witness(letter, having[letter]))
             left = [needle for needle in left if letter not in needle[:-1]]
+        self._witnesses = witnesses  # at once: several threads have their messages masked here
 
     def hold(self, data: bytes, start: int) -> int:
         """Where the end of ``data`` begins that may be the beginning of a needle; its length if nowhere."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
+import threading
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -195,6 +197,29 @@ def test_a_secret_learnt_later_is_masked_from_then_on() -> None:
     assert redactor.feed(b"second-secret\n") == b"second-secret\n"
     secrets._values, secrets.version = ("first-secret", "second-secret"), 2
     assert redactor.feed(b"first-secret second-secret\n") == b"*** ***\n"
+
+
+def test_messages_of_several_threads_are_masked_while_letters_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "CHOOSE_AGAIN", 1)  # at every message
+    keys = [a + b * 7 for a, b in zip("acegikmoqsuwy", "bdfhjlnprtvxz", strict=True)]  # no two have a letter in common
+    redactor, leaked = Redactor(Secrets(*keys)), threading.Event()
+
+    def speak() -> None:
+        for _ in range(20):
+            if redactor.mask(" ".join(keys)) != " ".join(["***"] * len(keys)):
+                leaked.set()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=speak) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not leaked.is_set()
 
 
 def test_without_secrets_nothing_is_held_or_copied() -> None:
