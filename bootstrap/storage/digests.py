@@ -46,6 +46,8 @@ def has_digest(path: str, digest: str) -> bool:
                 while piece := file.read(_CHUNK):
                     crc = crc32(piece, crc)
                 return plain_digest(crc) == digest
+            if len(digest) != 32:
+                return False
             md5 = hashlib.md5(usedforsecurity=False)
             while piece := file.read(_CHUNK):
                 md5.update(piece)

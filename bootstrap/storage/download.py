@@ -49,7 +49,7 @@ def bring_all(
     staging = Staging()
     halt = threading.Event()  # set when we leave, for whatever reason: no thread works on for nobody
     outlast = Outlast(store.patience, halt, pace=pace, say=progress.trouble)
-    download = Download(store, staging, progress, halt, outlast, manifest)
+    download = Download(store, root, staging, progress, halt, outlast, manifest)
 
     def beat() -> None:
         if stop.is_set():
@@ -61,7 +61,7 @@ def bring_all(
         os.makedirs(root, exist_ok=True)
         for directory in plan.directories:
             os.makedirs(os.path.join(root, directory), exist_ok=True)
-        parts = download.parts(plan.files, root, beat)
+        parts = download.parts(plan.files, beat)
         lane = store.lane
         if lane is not None:
             errands = Errands(parts)
@@ -93,25 +93,25 @@ class Download:
     def __init__(
         self,
         store: Store,
+        root: str,
         staging: Staging,
         progress: Progress,
         stop: StopRequest,
         outlast: Outlast,
         manifest: Manifest,
     ) -> None:
-        self.store, self.staging, self.progress, self.stop = store, staging, progress, stop
+        self.store, self.root, self.staging, self.progress, self.stop = store, root, staging, progress, stop
         self.outlast, self.manifest = outlast, manifest
         self.large: list[LargeFile] = []
         self._spare = len(os.sched_getaffinity(0)) >= _MANY_CORES
 
-    def parts(self, files: Iterable[tuple[str, Entry]], root: str, beat: Callable[[], None]) -> list[Whole | Piece]:
+    def parts(self, files: Iterable[tuple[str, Entry]], beat: Callable[[], None]) -> list[Whole | Piece]:
         """What is to be brought: small objects as they are, the pieces of large ones that are not here yet."""
         small: list[Whole | Piece] = []
         for path, entry in sorted(files, key=lambda file: -file[1].size):  # the largest take longest
-            final = os.path.join(root, path)
-            whole = Whole(self, path, final, entry)
+            whole = Whole(self, path, entry)
             if is_large(entry):
-                self.large.append(LargeFile(entry, path, final, self.staging, self.stop, whole.bring))
+                self.large.append(LargeFile(entry, path, whole.final, self.staging, self.stop, whole.bring))
             else:
                 small.append(whole)
         pieces: list[Whole | Piece] = []
@@ -135,12 +135,17 @@ class Download:
 class Whole(Errand):
     """One object, in one stream."""
 
-    __slots__ = ("_download", "_entry", "_final", "_path", "weight")
+    __slots__ = ("_download", "_entry", "_path", "weight")
 
-    def __init__(self, download: Download, path: str, final: str, entry: Entry) -> None:
+    def __init__(self, download: Download, path: str, entry: Entry) -> None:
         super().__init__()
-        self._download, self._path, self._final, self._entry = download, path, final, entry
+        self._download, self._path, self._entry = download, path, entry
         self.weight = 1 + (entry.size >> 18)
+
+    @property
+    def final(self) -> str:
+        """The file's name once it is whole; put together each time, since there may be a million of us."""
+        return f"{self._download.root}/{self._path}"
 
     def send(self, lane: Lane, connection: Connection) -> None:
         connection.send(lane.get(self._entry.key))
@@ -156,30 +161,32 @@ class Whole(Errand):
             md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
             if found.md5 not in ("", md5):
                 raise Unusual("other bytes than the object's")
-            with local_trouble(self._final):
-                self._keep(body, found, md5)
+            final = self.final
+            with local_trouble(final):
+                self._keep(final, body, found, md5)
         else:
             self._stream(connection, found)
 
     def bring(self) -> None:
         """Over the client of record."""
         download = self._download
+        final = self.final
         partial, found, md5 = bring(
             download.store,
             self._entry,
-            self._final,
+            final,
             download.staging,
             outlast=download.outlast,
             progress=download.progress,
             stop=download.stop,
         )
         mtime_ns = os.stat(partial).st_mtime_ns
-        download.staging.publish(partial, self._final)
+        download.staging.publish(partial, final)
         self._finish(found, mtime_ns, md5)
 
-    def _keep(self, body: bytes, found: Entry, md5: str) -> None:
+    def _keep(self, final: str, body: bytes, found: Entry, md5: str) -> None:
         staging = self._download.staging
-        file, partial = staging.create(self._final)
+        file, partial = staging.create(final)
         try:
             write(file, body, 0)
             if body.startswith(b"#!"):
@@ -187,22 +194,23 @@ class Whole(Errand):
             mtime_ns = os.fstat(file).st_mtime_ns
         finally:
             os.close(file)
-        staging.publish(partial, self._final)
+        staging.publish(partial, final)
         self._download.progress.add(len(body))
         self._finish(found, mtime_ns, md5)
 
     def _stream(self, connection: Connection, found: Entry) -> None:
         staging, progress, stop = self._download.staging, self._download.progress, self._download.stop
+        final = self.final
         digest = hashlib.md5(usedforsecurity=False)
         at = 0
-        with local_trouble(self._final):
-            file, partial = staging.create(self._final)
+        with local_trouble(final):
+            file, partial = staging.create(final)
 
         def take(piece: memoryview) -> None:
             nonlocal at
             if stop.is_set():
                 raise TransferStopped
-            with local_trouble(self._final):
+            with local_trouble(final):
                 write(file, piece, at)
             digest.update(piece)
             at += len(piece)
@@ -212,10 +220,10 @@ class Whole(Errand):
             connection.pour(found.size, take)
             if found.md5 not in ("", digest.hexdigest()):
                 raise Unusual("other bytes than the object's")
-            with local_trouble(self._final):
+            with local_trouble(final):
                 executable_if_script(file)
                 mtime_ns = os.fstat(file).st_mtime_ns
-                staging.publish(partial, self._final)
+                staging.publish(partial, final)
             self._finish(found, mtime_ns, digest.hexdigest())
         except (OSError, Unusual):
             progress.add(-at)

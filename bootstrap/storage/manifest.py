@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import stat
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bootstrap.storage.digests import has_digest
@@ -26,6 +27,8 @@ Changed = Literal["restore", "keep"]
 """What becomes of files that were changed here since they were fetched."""
 Extra = Literal["keep", "delete"]
 """What becomes of files that the source does not have."""
+
+_AT_ONCE = 4096  # lines that are read together: one by one takes three times as long, all of them twice the memory
 
 
 class Standing(NamedTuple):
@@ -93,7 +96,8 @@ class Manifest:
 
     def note(self, path: str, entry: Entry, mtime_ns: int, digest: str = "") -> None:
         """A file has arrived. From any thread."""
-        fields = [entry.etag.removesuffix(ENCRYPTED), entry.size, entry.mtime, mtime_ns, digest]
+        etag = entry.etag.removesuffix(ENCRYPTED)
+        fields = [etag, entry.size, entry.mtime, mtime_ns, "" if digest == etag else digest]
         self._new.append(json.dumps([path, fields], ensure_ascii=True))
 
     def flush(self) -> None:
@@ -142,34 +146,34 @@ class Manifest:
         return file
 
     def _load(self, source: str) -> None:
-        with open(self._file, "rb", closefd=False) as lines:
-            text = lines.read()
         head = f"{json.dumps({'format': 2, 'source': source})}\n".encode()
-        if not text.startswith(head):
+        known: dict[str, Any] = {}
+        with open(self._file, "rb", closefd=False) as lines:
+            good = lines.readline() == head
+            while good and (rows := list(islice(lines, _AT_ONCE))):
+                if not rows[-1].endswith(b"\n"):  # what a kill cut short
+                    os.ftruncate(self._file, os.fstat(self._file).st_size - len(rows.pop()))
+                try:
+                    known.update(json.loads(b"[%s]" % b",".join(rows)))
+                except (ValueError, TypeError):
+                    good = False
+        self.finished = known.pop("", "") == "complete"
+        if good and all(type(fields) is list and len(fields) == 5 for fields in known.values()):
+            self._known = known
+        else:
+            self.finished = False
             os.ftruncate(self._file, 0)
             os.write(self._file, head)
-            return
-        end = text.rfind(b"\n") + 1
-        if end < len(text):  # what a kill cut short
-            os.ftruncate(self._file, end)
-        rows = text[len(head) : end].splitlines()
-        try:
-            known = dict(json.loads(b"[%s]" % b",".join(rows)))  # at once: one by one takes three times as long
-        except (ValueError, TypeError):
-            return
-        self.finished = known.pop("", "") == "complete"
-        if all(type(fields) is list and len(fields) == 5 for fields in known.values()):
-            self._known = known
 
 
 def _is_unchanged(place: str, found: os.stat_result, known: list[Any]) -> bool:
     """Whether what is there is what was fetched, though perhaps touched."""
-    _, size, _, mtime_ns, digest = known
+    etag, size, _, mtime_ns, digest = known
     if stat.S_ISDIR(found.st_mode):
         return place.endswith("/")
     if found.st_size != size:
         return False
-    return found.st_mtime_ns == mtime_ns or (stat.S_ISREG(found.st_mode) and has_digest(place, digest))
+    return found.st_mtime_ns == mtime_ns or (stat.S_ISREG(found.st_mode) and has_digest(place, digest or etag))
 
 
 def remove_extra(root: str, wanted: Collection[str], kept: Collection[str]) -> int:
