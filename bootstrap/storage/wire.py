@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 _BUFFER = 512 << 10
 _POUR = 256 << 10
+_MOST_CHUNKED = 64 << 20  # bytes of a body that did not say how many it has; the page of a listing has less than one
 _CONNECT_TIMEOUT = 5.0
 _SILENCE = 15.0  # seconds without a byte; the client of record is more patient
+
+
+CHUNKED = -1
 
 
 class Unusual(Exception):
@@ -27,7 +31,8 @@ class Unusual(Exception):
 
 
 class Answer:
-    """A status, the headers, and how many bytes the body has that comes next (``size``).
+    """A status, the headers, and how many bytes the body has that comes next (``size``; :data:`CHUNKED`: in chunks that
+    tell it, as some stores send what they make up as they go, listings above all).
 
     Headers are searched for when they are asked for: of most, nobody ever wants to know anything.
     """
@@ -37,11 +42,17 @@ class Answer:
     def __init__(self, head: str) -> None:
         """``head`` is all up to the blank line. Raises :class:`Unusual` if no plain body of known length follows."""
         self._head, self._names = head, head.lower()
-        if not head.startswith("HTTP/1.1 ") or self.header("transfer-encoding") or self.header("content-encoding"):
+        coding, length = self.header("transfer-encoding"), self.header("content-length")
+        if not head.startswith("HTTP/1.1 ") or self.header("content-encoding"):
             raise Unusual(head.partition("\r\n")[0])
         try:
             self.status = int(head[9:12])
-            self.size = 0 if self.status == 204 else int(self.header("content-length"))
+            if coding == "chunked" and not length:
+                self.size = CHUNKED
+            elif not coding and (self.status == 204 or int(length) >= 0):
+                self.size = 0 if self.status == 204 else int(length)
+            else:
+                raise ValueError
         except ValueError:
             raise Unusual(head.partition("\r\n")[0]) from None
 
@@ -140,7 +151,9 @@ class Connection:
             answer.close()
 
     def body(self, size: int) -> bytes:
-        """The next ``size`` bytes."""
+        """The next ``size`` bytes, or with :data:`CHUNKED` as many as come."""
+        if size == CHUNKED:
+            return self._chunks()
         have = self._end - self._start
         if size <= have:
             self._start += size
@@ -169,6 +182,34 @@ class Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+    def _chunks(self) -> bytes:
+        pieces: list[bytes] = []
+        left = _MOST_CHUNKED
+        while size := self._chunk_size(left):
+            pieces.append(self.body(size))
+            left -= size
+            if self._line():
+                raise Unusual("a chunk of another length than it said")
+        while self._line():
+            pass  # headers that came late
+        return b"".join(pieces)
+
+    def _chunk_size(self, most: int) -> int:
+        try:
+            size = int(self._line().partition(b";")[0], 16)
+        except ValueError:
+            raise Unusual("a chunk without a length") from None
+        if not 0 <= size <= most:
+            raise Unusual(f"a chunk of {size} bytes")
+        return size
+
+    def _line(self) -> bytes:
+        while (end := self._buffer.find(b"\r\n", self._start, self._end)) < 0:
+            self._receive()
+        line = bytes(self._view[self._start : end])
+        self._start = end + 2
+        return line
 
     def _receive(self) -> None:
         """More bytes behind what is there; moved to the front first when the end is near."""
