@@ -151,7 +151,11 @@ class Settings:
         _JOB, "", _text, "DIR", "where code lands and the command starts (default: the platform's, else here)"
     )
     interface: str = _knob(
-        _JOB, "", _text, "NAME", "network interface of the nodes' addresses (default: ib0, bond0, the default route's)"
+        _JOB,
+        "",
+        _text,
+        "NAME",
+        "interface of the nodes' addresses, or an address of it (default: ib0, bond0, the default route's)",
     )
     run_dir: str = _knob(
         _JOB, "", _text, "DIR", "our own files: run.json and others (default: beside the log file, NAME.run)"
