@@ -28,6 +28,7 @@ Changed = Literal["restore", "keep"]
 Extra = Literal["keep", "delete"]
 """What becomes of files that the source does not have."""
 
+_COMPLETE = b'["", "complete"]\n'
 _AT_ONCE = 4096  # lines that are read together: one by one takes three times as long, all of them twice the memory
 
 
@@ -115,7 +116,7 @@ class Manifest:
         try:
             self.flush()
             if complete and not self.finished:
-                os.write(self._file, b'["", "complete"]\n')
+                os.write(self._file, _COMPLETE)
         except OSError:
             pass  # a full disk, say: the next fetch knows less, which is all
         finally:
@@ -148,6 +149,7 @@ class Manifest:
     def _load(self, source: str) -> None:
         head = f"{json.dumps({'format': 2, 'source': source})}\n".encode()
         known: dict[str, Any] = {}
+        count = 0
         with open(self._file, "rb", closefd=False) as lines:
             good = lines.readline() == head
             while good and (rows := list(islice(lines, _AT_ONCE))):
@@ -157,13 +159,16 @@ class Manifest:
                     known.update(json.loads(b"[%s]" % b",".join(rows)))
                 except (ValueError, TypeError):
                     good = False
-        self.finished = known.pop("", "") == "complete"
+                count += len(rows)
+        self.finished = good and known.pop("", "") == "complete"
         if good and all(type(fields) is list and len(fields) == 5 for fields in known.values()):
             self._known = known
         else:
-            self.finished = False
+            count, self.finished = _AT_ONCE + 1, False
+        if count > 2 * len(self._known) + _AT_ONCE:  # garbage, or what is not true any more: begin anew
+            rows = [head, *(f"{json.dumps(row)}\n".encode() for row in self._known.items())]
             os.ftruncate(self._file, 0)
-            os.write(self._file, head)
+            os.write(self._file, b"".join(rows) + (_COMPLETE if self.finished else b""))
 
 
 def _is_unchanged(place: str, found: os.stat_result, known: list[Any]) -> bool:

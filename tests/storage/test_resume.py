@@ -145,6 +145,21 @@ def test_a_manifest_of_garbage_is_worth_nothing(behind: Behind, tmp_path: Path) 
         assert tree_of(tmp_path / "c") == FILES
 
 
+def test_a_manifest_does_not_grow_with_every_fetch(behind: Behind, tmp_path: Path) -> None:
+    bucket, mover, bodies = behind
+    mover.fetch(bucket.url("c/"), tmp_path)
+    (manifest,) = tmp_path.glob(".bootstrap-*.manifest")
+    size = manifest.stat().st_size
+    head, _, lines = manifest.read_bytes().partition(b"\n")
+    manifest.write_bytes(head + b"\n" + lines * 3000)
+    bodies()
+    mover.fetch(bucket.url("c/"), tmp_path)
+    assert bodies() == []
+    assert manifest.stat().st_size <= size
+    mover.fetch(bucket.url("c/"), tmp_path)
+    assert bodies() == []
+
+
 def test_leftovers_of_a_dead_fetch_are_swept_and_those_of_a_living_one_are_not(tmp_path: Path) -> None:
     dead = {".bootstrap-dead-1.partial": b"half", ".bootstrap-dead-2.partial/content/x": b"half"}
     make_tree(tmp_path / "d", {**dead, ".bootstrap-user-file": b"mine"})
