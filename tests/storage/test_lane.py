@@ -19,7 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootstrap.errors import SourceChanging
 from bootstrap.job import Credentials, Endpoint
+from bootstrap.storage import wire
 from bootstrap.storage.bucket import BucketStore
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.lane import Lane, _entries, _parsed
@@ -233,6 +235,51 @@ def test_a_listing_that_changes_between_its_pages_is_read_to_its_end(
     found = tree_of(tmp_path / "t")
     assert {name: found[name] for name in files} == files
     assert found["z"] == b"z"
+
+
+def test_what_goes_from_a_listing_between_its_pages_is_not_an_empty_tree(
+    seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    files = {f"{number:05d}": b"%d" % number for number in range(1100)}
+    Mover(stores_of(seaweedfs)).deliver(make_tree(tmp_path / "source", files), bucket.url("t/"))
+    gone = [f"{number:05d}" for number in range(990, 1010)]  # on both sides of the page's end
+    faulty.inject(
+        faulty_proxy.Fault("remove", first=lambda handler: [bucket.delete(f"t/{name}") for name in gone]),
+        query="*continuation-token*",
+    )
+    mover = Mover(stores_of(seaweedfs, url=faulty.endpoint))
+    with pytest.raises(SourceChanging, match="gone when it was read"):  # those that the first page had
+        mover.fetch(bucket.url("t/"), tmp_path)
+    mover.fetch(bucket.url("t/"), tmp_path)
+    assert tree_of(tmp_path / "t") == {name: content for name, content in files.items() if name not in gone}
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_a_store_that_takes_a_request_and_is_silent_is_asked_again(
+    direction: str, seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_SILENCE", 0.5)
+    bucket = seaweedfs.make_bucket()
+    files = tree(11, 40)
+    source = make_tree(tmp_path / "source", files)
+    release = threading.Event()
+    silence = faulty_proxy.stalled(release) if direction == "down" else faulty_proxy.unanswered(release)
+    method = "GET" if direction == "down" else "PUT"
+    mover = Mover(stores_of(seaweedfs, url=faulty.endpoint))
+    if direction == "down":
+        mover.deliver(source, bucket.url("t/"))
+    injection = faulty.inject(silence, method=method, key="*/t/*", times=2)
+    try:
+        if direction == "down":
+            mover.fetch(bucket.url("t/"), tmp_path)
+            assert tree_of(tmp_path / "t") == files
+        else:
+            assert mover.deliver(source, bucket.url("t/")).complete
+            assert bucket.tree("t/") == files
+    finally:
+        release.set()
+    assert injection.hits == 2
 
 
 # --- servers that do not like requests sent ahead ---
