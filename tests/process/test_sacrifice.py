@@ -52,11 +52,11 @@ def test_a_first_worker_counts_more_than_we_do(boot_in_every_mode: Start) -> Non
 # A user other than root, whose process is closed to others because it holds keys: its own files are closed to it, too.
 HARDENED = """\
 import ctypes, os, subprocess, sys
+from bootstrap.process.sacrifice import Score  # now: this user may not be allowed to read it
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[1]))
 set_dumpable = lambda value: ctypes.CDLL(None).prctl(4, value, 0, 0, 0)
 set_dumpable(1)  # as a process is that was started by this user
-from bootstrap.process.sacrifice import Score
 early = Score()
 set_dumpable(0)
 for score in (early, Score()):
