@@ -11,7 +11,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -135,11 +134,12 @@ def test_mpirun_sums_over_the_processes_of_both_nodes_which_end_with_its_code(pl
 
 
 @every_platform
-def test_a_tf_config_consumer_finds_its_peers(platform: str, tmp_path: Path) -> None:
-    with two_nodes(platform, tmp_path) as nodes:
-        command = (sys.executable, str(JOBS / "tf_consumer.py"), str(tmp_path))
+def test_tensorflow_sums_over_all_workers_on_infiniband(platform: str, tmp_path: Path) -> None:
+    python = python_with("tensorflow")
+    with two_nodes(platform, tmp_path, python) as nodes:
+        command = ("python", str(JOBS / "tf_sum.py"), str(tmp_path))
         assert run(nodes, "--launcher", "tensorflow", "--", *command) == [0, 0], story(nodes)
-        assert results(tmp_path) == {"rank-0": "2 1", "rank-1": "2 1"}
+        assert results(tmp_path) == {"rank-0": "2 3", "rank-1": "2 3"}
         assert_on_infiniband(nodes)
 
 
