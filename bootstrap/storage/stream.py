@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from bootstrap.storage.lane import Lane
 
-_PIECE = 8 << 20  # bytes of one ranged GET
-_WINDOW = 4  # pieces on their way or waiting to be read: with the one in use, 40 MiB at most, however long the object
+_PIECE = 4 << 20  # bytes of one ranged GET
+_WINDOW = 4  # pieces on their way or waiting to be read: with the one in use, 20 MiB at most, however long the object
 _STRIKES = 3  # pieces that a thread lost on the fast lane before it leaves the lane
 _BEAT = 0.1  # seconds between two looks at the clock while nothing comes
 
@@ -41,6 +41,23 @@ class _Line:
             self.connection = None
 
 
+class _Piece:
+    """Bytes ``start`` to ``end`` (not included) of the object, as far as they have come."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start, self.end = start, end
+        self.have = 0
+        self.data = memoryview(bytearray(end - start))  # of its size at once: what grows leaves holes in the heap
+
+    @property
+    def is_whole(self) -> bool:
+        return self.have == len(self.data)
+
+    def take(self, data: bytes | memoryview) -> None:
+        self.data[self.have : self.have + len(data)] = data
+        self.have += len(data)
+
+
 class ObjectReader(io.RawIOBase):
     """One object's bytes, in order. A piece that breaks off is gone on with where it broke, if it is the same object.
 
@@ -55,7 +72,7 @@ class ObjectReader(io.RawIOBase):
         self._encrypted = False  # only the answers tell
         self._pieces = -(-entry.size // _PIECE)
         self._lock = threading.Condition()
-        self._ready: dict[int, bytearray | BaseException] = {}
+        self._ready: dict[int, _Piece | BaseException] = {}
         self._asked = self._taken = 0
         self._closing = threading.Event()
         self._outlast = Outlast(store.patience, self._closing, pace=pace, say=progress.trouble)
@@ -70,7 +87,7 @@ class ObjectReader(io.RawIOBase):
 
     def readinto(self, place: WriteableBuffer) -> int:
         if not self._rest:
-            self._rest = memoryview(self._next())
+            self._rest = self._next()
         view = memoryview(place).cast("B")
         size = min(len(view), len(self._rest))
         view[:size] = self._rest[:size]
@@ -90,10 +107,10 @@ class ObjectReader(io.RawIOBase):
             self._lock.notify_all()
         super().close()
 
-    def _next(self) -> bytes | bytearray:
+    def _next(self) -> memoryview:
         """The next piece, or nothing at the end."""
         if self._taken == self._pieces:
-            return b""
+            return memoryview(b"")
         with self._lock:
             while self._taken not in self._ready:
                 self._beat()
@@ -105,10 +122,10 @@ class ObjectReader(io.RawIOBase):
         if isinstance(piece, BaseException):
             raise piece
         if self._digest is not None:
-            self._digest.update(piece)
-        self.moved += len(piece)
-        self._progress.add(len(piece))
-        return piece
+            self._digest.update(piece.data)
+        self.moved += piece.have
+        self._progress.add(piece.have)
+        return piece.data
 
     def _beat(self) -> None:
         if self._stop.is_set():
@@ -121,7 +138,7 @@ class ObjectReader(io.RawIOBase):
         line = _Line()
         while (number := self._turn()) < self._pieces:
             try:
-                result: bytearray | BaseException = self._bring(number, line)
+                result: _Piece | BaseException = self._bring(number, line)
             except BaseException as error:  # noqa: BLE001 (carried to the reading thread, which raises it)
                 result = error
             with self._lock:
@@ -140,27 +157,27 @@ class ObjectReader(io.RawIOBase):
             self._asked += 1
             return self._asked - 1
 
-    def _bring(self, number: int, line: _Line) -> bytearray:
-        start, end = number * _PIECE, min((number + 1) * _PIECE, self._entry.size)
-        piece = bytearray()
+    def _bring(self, number: int, line: _Line) -> _Piece:
+        piece = _Piece(number * _PIECE, min((number + 1) * _PIECE, self._entry.size))
         self._pace.spend(1, self._closing)
         if self._store.lane is not None and line.strikes < _STRIKES:
-            self._over_the_lane(self._store.lane, line, piece, start, end)
-        if len(piece) < end - start:
-            self._outlast(lambda: self._over_the_client(piece, start, end))
+            self._over_the_lane(self._store.lane, line, piece)
+        if not piece.is_whole:
+            self._outlast(lambda: self._over_the_client(piece))
         return piece
 
-    def _over_the_lane(self, lane: Lane, line: _Line, piece: bytearray, start: int, end: int) -> None:
+    def _over_the_lane(self, lane: Lane, line: _Line, piece: _Piece) -> None:
         """Bring what comes."""
+        size = piece.end - piece.start
         try:
             if line.connection is None:
                 line.connection = lane.connect()
-            line.connection.send(lane.get(self._entry.key, start, end))
+            line.connection.send(lane.get(self._entry.key, piece.start, piece.end))
             answer = line.connection.answer()
-            expect(answer, 206, end - start)
+            expect(answer, 206, size)
             if not self._is_same(answer.etag):
                 raise Unusual("another object than before")
-            line.connection.pour(end - start, piece.extend)
+            line.connection.pour(size, piece.take)
             lane.worked()
             line.strikes = 0
             if answer.is_last:
@@ -171,22 +188,24 @@ class ObjectReader(io.RawIOBase):
             if isinstance(trouble, Unusual) and trouble.status in BUSY:
                 self._pace.complaint()
 
-    def _over_the_client(self, piece: bytearray, start: int, end: int) -> None:
+    def _over_the_client(self, piece: _Piece) -> None:
         """Bring what is missing of the piece."""
         try:
-            body = self._store.read(self._entry.key, start=start + len(piece), end=end)
+            body = self._store.read(self._entry.key, start=piece.start + piece.have, end=piece.end)
         except NothingThere as error:
             raise SourceChanging("an object was there, and gone when it was read", where=error.where) from error
         try:
             if not self._is_same(body.entry.etag):
                 raise SourceChanging("an object changed while it was read", where=self._entry.key)
             for data in body:
-                piece.extend(data)
                 if self._closing.is_set():
                     raise TransferStopped
+                if piece.have + len(data) > len(piece.data):
+                    raise SourceChanging("more of an object came than was asked for", where=self._entry.key)
+                piece.take(data)
         finally:
             body.close()
-        if len(piece) != end - start:
+        if not piece.is_whole:
             raise SourceChanging("an object has another size than listed", where=self._entry.key)
 
     def _is_same(self, etag: str) -> bool:
