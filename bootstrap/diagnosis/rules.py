@@ -131,10 +131,8 @@ _BY_SIGNAL = (
 
 
 def _log_rule(pattern: str, id: str, text: str, remedy: str) -> Callable[[Facts], Reason | None]:
-    compiled = re.compile(pattern)
-
     def rule(facts: Facts) -> Reason | None:
-        matches = list(compiled.finditer(facts.tail))
+        matches = list(re.finditer(pattern, facts.tail))  # compiled here, not at every start
         if not matches:
             return None
         found = matches[-1]  # the last one is nearest to the end
