@@ -27,7 +27,9 @@ while len(list(there.iterdir())) < 2: time.sleep(0.02)
 """
 
 
-def start(node: int, bucket: Bucket, tmp_path: Path, *words: str, timeout: str = "90") -> subprocess.Popen[str]:
+def start(
+    node: int, bucket: Bucket, tmp_path: Path, *words: str, timeout: str = "90", count: int = 2
+) -> subprocess.Popen[str]:
     home, there = tmp_path / f"node-{node}", tmp_path / "there"
     home.mkdir()
     there.mkdir(exist_ok=True)
@@ -37,7 +39,7 @@ def start(node: int, bucket: Bucket, tmp_path: Path, *words: str, timeout: str =
         "BOOTSTRAP_LOG_FILE": str(home / "job.log"),
         "BOOTSTRAP_PEER_TIMEOUT": timeout,
         "BOOTSTRAP_PEER_SECRET": SECRET,
-        **modelarts(node),
+        **modelarts(node, count),
         **bucket.store.env(),
     }
     argv = [BOOTSTRAP, "run", "--meet", "store", "--log", bucket.url("logs/"), "--interface", f"127.0.0.{node + 1}"]
@@ -66,12 +68,24 @@ def test_every_node_is_told_all_addresses_and_nothing_of_it_is_left(bucket: Buck
 
 def test_notes_of_somebody_without_the_secret_are_not_believed(seaweedfs: Store, tmp_path: Path) -> None:
     bucket = seaweedfs.make_bucket()
-    nodes = [start(0, bucket, tmp_path, timeout="6"), start(1, bucket, tmp_path, "--peer-secret", "x", timeout="6")]
+    nodes = [start(0, bucket, tmp_path, timeout="4"), start(1, bucket, tmp_path, "--peer-secret", "x", timeout="4")]
     (first, said_0), (second, said_1) = ends(nodes)
     assert (first, second) == (203, 203), said_0 + said_1
     assert "node 1 (ma-job-7-worker-1.ma-job-7)" in said_0
     assert "node 0 (ma-job-7-worker-0.ma-job-7)" in said_1
-    assert notes(bucket) == [], "who gives up takes its notes away"
+    assert notes(bucket) == []
+
+
+def test_a_node_that_never_comes_is_named_and_who_gives_up_takes_its_notes_away(
+    seaweedfs: Store, tmp_path: Path
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    nodes = [start(node, bucket, tmp_path, timeout="5", count=3) for node in range(2)]
+    (first, said_0), (second, said_1) = ends(nodes)
+    assert (first, second) == (203, 203), said_0 + said_1
+    assert "(node 2 (ma-job-7-worker-2.ma-job-7))" in said_0
+    assert "node 0's table: it waits for others itself" in said_1
+    assert notes(bucket) == []
 
 
 def test_notes_hold_no_secret(seaweedfs: Store, tmp_path: Path) -> None:
