@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import diagnosis
 from ..job import AskedBy
-from ..launchers.rank_failure import RankFailure, last_traceback, root_cause
 from ..record import utc
 from .run import Run
 
 if TYPE_CHECKING:
+    from ..launchers.rank_failure import RankFailure
     from ..network.peers import Failure
 
 _LONGEST_TRACEBACK = 4000  # characters of its end: what is told goes to every node
@@ -36,6 +36,8 @@ def own(run: Run) -> dict[str, object]:
         return {}
     if run.ending.succeeded or run.follows:
         return {}
+    from ..launchers.rank_failure import root_cause
+
     text = tail(run)
     rank = root_cause(text)
     if rank is not None and rank.exit_code == -signal.SIGTERM:
@@ -61,6 +63,8 @@ def _of_rank(rank: RankFailure) -> dict[str, object]:
 
 def _of_node(run: Run, text: str) -> dict[str, object]:
     """Where no engine tells of ranks: with one process a node, the node is the rank."""
+    from ..launchers.rank_failure import last_traceback
+
     assert run.job is not None and run.ending is not None
     facts: dict[str, object] = {}
     if run.job.cluster.slots <= 1:
