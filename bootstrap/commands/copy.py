@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="only what goes wrong")
     parser.add_argument(
+        "--store-timeout", metavar="SECONDS", help="wait so long for a store that is out of order (300)"
+    )
+    parser.add_argument(
         "--addressing", choices=("auto", "virtual", "path"), help="where the bucket's name goes in URLs"
     )
 
@@ -57,7 +60,8 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
     log = Terminal(arguments.quiet)
-    stores = open_stores(environ, log, **({"addressing": arguments.addressing} if arguments.addressing else {}))
+    given = {"addressing": arguments.addressing, "store_timeout": arguments.store_timeout}
+    stores = open_stores(environ, log, **{name: value for name, value in given.items() if value})
     reports: list[Report] = []
     try:
         finished = unless(stop, lambda: reports.append(_copy(arguments, stores, stop, log)))

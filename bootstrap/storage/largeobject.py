@@ -51,6 +51,8 @@ class LargeObject:
             os.close(self.file)
             raise
         self._parts = [(start, min(step, self.before.st_size - start)) for start in range(0, self.before.st_size, step)]
+        self.spared = 0
+        """Bytes that need not be sent, since an earlier upload has brought them."""
         self._etags = [""] * len(self._parts)
         self._left = len(self._parts)
         self._lock = threading.Lock()
@@ -65,7 +67,11 @@ class LargeObject:
         """The ETag of a part that the earlier upload has brought, if it is just what the file holds; else ""."""
         start, size = self._parts[number - 1]
         found, etag = self._there.get(number, (-1, ""))
-        return etag if found == size and etag == _md5(self.file, start, size) else ""
+        if found != size or etag != _md5(self.file, start, size):
+            return ""
+        with self._lock:
+            self.spared += size
+        return etag
 
     @property
     def resumed(self) -> bool:

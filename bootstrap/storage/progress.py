@@ -54,6 +54,11 @@ class Progress:
         """So many bytes of what was expected are here already."""
         self._of_bytes -= size
 
+    def spare(self, size: int) -> None:
+        """So many bytes need not come after all."""
+        with self._lock:
+            self._of_bytes -= size
+
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._started

@@ -113,6 +113,7 @@ class Upload:
         self._unfinished = unfinished
         self._failed = failed
         self._large: list[LargeObject] = []
+        self._unserved: StoreUnavailable | None = None  # what the store said last
         self._silent = 0  # objects in a row that the store did not take, without one that it did
 
     def run(self, items: list[Item], beat: Callable[[], None]) -> None:
@@ -146,6 +147,8 @@ class Upload:
         for done in in_parallel(parts, bring, width=min(WIDTH, len(parts)), beat=beat):
             if done.error is not None:
                 self._trouble(done.task.item, done.error)
+        if self._unserved is not None and not self.progress.files:
+            raise self._unserved  # it was not this file or that
 
     def arrived(self, item: Item, size: int) -> None:
         self._silent = 0
@@ -216,9 +219,11 @@ class Upload:
         if not isinstance(error, BootstrapError) or isinstance(error, EVERYBODYS):
             raise error
         self.fail(item, str(error))
-        self._silent += isinstance(error, StoreUnavailable)
-        if self._silent >= WIDTH:
-            raise error
+        if isinstance(error, StoreUnavailable):
+            self._unserved = error
+            self._silent += 1
+            if self._silent >= WIDTH:
+                raise error
 
 
 class Put(Errand):
@@ -306,6 +311,7 @@ class PutPart(Errand):
         """Whether it need not be sent."""
         etag = self._large.there(self._number)
         if etag:
+            self._upload.progress.spare(self._size)
             self._conclude(etag)
         return bool(etag)
 
@@ -340,7 +346,7 @@ class PutPart(Errand):
         if _changed(self.item.path, self._large.before):
             self._upload.fail(self.item, "changed while it was sent; what arrived may be a mixture")
         else:
-            self._upload.arrived(self.item, self._large.before.st_size)
+            self._upload.arrived(self.item, self._large.before.st_size - self._large.spared)
 
 
 def _send_range(

@@ -138,3 +138,14 @@ def test_links_make_the_round_trip_when_asked_for(bucket: Bucket, tmp_path: Path
     assert (tmp_path / "down/latest/w").read_bytes() == b"w"
     copy(bucket.store, "-r", "--links", "skip", tree, bucket.url("s/"))
     assert bucket.tree("s/") == {"ckpt-1/w": b"w"}
+
+
+def test_an_outage_longer_than_it_is_to_be_waited_for_is_exit_200(rclone: Store, tmp_path: Path) -> None:
+    said = copy(
+        rclone, "-r", "--store-timeout", "1", "obs://bkt/x/", tmp_path / "x", code=200, S3_ENDPOINT="http://127.0.0.1:9"
+    )
+    assert "(--store-timeout)" in said
+    said = copy(
+        rclone, "-r", "--store-timeout", "1", make(tmp_path), "obs://bkt/x/", code=200, S3_ENDPOINT="http://127.0.0.1:9"
+    )
+    assert "(--store-timeout)" in said

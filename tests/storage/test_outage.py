@@ -82,7 +82,8 @@ def test_a_longer_outage_is_worth_a_retry_and_says_how_long_was_tried(
         mover.fetch(bucket.url("c/"), tmp_path)
     assert raised.value.code == 200
     assert injection.hits > 4  # botocore alone, and the lane, would have ended before
-    assert "tried" in dict(mover.deliver(make_tree(tmp_path / "up", {"a": b"a"}), bucket.url("o/")).failed)["a"]
+    with pytest.raises(StoreUnavailable, match="tried"):
+        mover.deliver(make_tree(tmp_path / "up", {"a": b"a"}), bucket.url("o/"))
 
 
 def test_a_stop_ends_the_waiting(seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path) -> None:
@@ -123,8 +124,8 @@ def test_what_waiting_does_not_cure_is_not_waited_for(
     with pytest.raises(error, match=code):
         mover.fetch(bucket.url("c/"), tmp_path)
     assert injection.hits <= 4
-    (tmp_path / "a").write_bytes(b"a")
-    assert code in dict(mover.deliver(tmp_path / "a", bucket.url("c/a")).failed)["a"]
+    make_tree(tmp_path / "up", {"a": b"a", "b": b"b"})
+    assert code in dict(mover.deliver(tmp_path / "up", bucket.url("c/")).failed)["a"]
 
 
 @pytest.mark.parametrize(

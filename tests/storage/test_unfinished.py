@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.errors import StoreUnavailable
 from bootstrap.storage.largeobject import LARGE
 from bootstrap.storage.unfinished import Begun, Unfinished
 from tests.lab import faulty_proxy
@@ -93,7 +94,8 @@ def test_parts_that_are_not_what_the_file_holds_by_now_are_sent_again(
         file.seek(17 * MIB)
         file.write(b"other")
     mover = Mover(stores_of(killed.store, url=faulty.endpoint))
-    assert mover.deliver(big.parent, killed.url("o/")).complete
+    report = mover.deliver(big.parent, killed.url("o/"))
+    assert (report.failed, report.bytes) == ((), 32 * MIB)  # of what moved
     assert killed.get("o/big") == big.read_bytes()
     assert uploads_left(killed) == []
     sent = sorted(request.query.partition("&")[0] for request in faulty.seen if request.method == "PUT")
@@ -130,7 +132,8 @@ def test_an_outage_longer_than_the_patience_leaves_what_the_next_one_goes_on_wit
     for method, query in (("PUT", "*partNumber=4*"), ("DELETE", "*")):
         faulty.inject(faulty_proxy.refused(503, "SlowDown"), method=method, query=query, times=None)
     mover = Mover(stores_of(seaweedfs, url=faulty.endpoint, patience=1))
-    assert "SlowDown" in dict(mover.deliver(big.parent, bucket.url("o/")).failed)["big"]
+    with pytest.raises(StoreUnavailable, match="SlowDown"):
+        mover.deliver(big.parent, bucket.url("o/"))
     (left,) = uploads_left(bucket)
     faulty.clear()
     faulty.seen.clear()
