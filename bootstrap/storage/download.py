@@ -44,7 +44,10 @@ def bring_all(
 ) -> None:
     """Make the plan's directories and files below ``root``; returns when every one is there, whole.
 
-    Raises the first error; then files that are whole stay and nothing else does. ``manifest`` is told of each file.
+    Raises the first error; then files that are whole stay, and what has come of large ones, and nothing else does.
+    ``manifest`` is told of each file.
+
+    Memory: 0.6 kB a file of the plan, 0.2 kB a piece of a large object, and 1 MiB a request under way.
     """
     staging = Staging()
     halt = threading.Event()  # set when we leave, for whatever reason: no thread works on for nobody

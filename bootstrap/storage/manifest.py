@@ -94,6 +94,7 @@ class Manifest:
     def begin(self) -> None:
         """Something is going to be brought: until :meth:`close` says that it is complete there may be leftovers."""
         self._new.append('["", "begun"]')
+        self.flush()
 
     def note(self, path: str, entry: Entry, mtime_ns: int, digest: str = "") -> None:
         """A file has arrived. From any thread."""
