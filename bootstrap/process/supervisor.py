@@ -279,6 +279,8 @@ class _Life:
         if self.asks == 0:
             now = time.monotonic()
             self.term_at, self.kill_at = now + LINGER_TERM, now + LINGER
+        else:  # its group has been asked; whoever is in a group of its own learns now that nobody needs it any more
+            processes.signal_all([each for each in self._left() if each.group != self.pid], signal.SIGTERM)
 
     def _child_stopped(self) -> None:
         """The terminal has stopped the command (Ctrl-Z): a shell that started us must see us stop too."""

@@ -236,6 +236,15 @@ def test_descendants_in_other_sessions_are_killed_with_the_rest(boot_in_every_mo
     assert any("had to be killed" in note for note in run.report()["notes"])
 
 
+def test_a_leftover_in_another_session_is_asked_to_end_when_the_stopped_command_has(boot_in_every_mode: Start) -> None:
+    """Else a tracker or an agent of its own session would hold up the end for all of the grace."""
+    run = boot_in_every_mode("bash", "-c", "trap 'exit 0' TERM; setsid sleep 600 & echo ready; wait", grace=600)
+    run.expect(b"ready")
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0
+    assert not run.report()["notes"]
+
+
 def test_what_the_shell_left_behind_keeps_the_rest_of_the_grace(boot_in_every_mode: Start) -> None:
     """A shell dies of TERM at once; the training it started saves its checkpoint, and must be given the time."""
     inner = "trap 'sleep 0.7; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
