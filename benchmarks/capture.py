@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import compileall
 import json
 import os
 import random
@@ -27,6 +28,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import bootstrap
 
 BLOCK = 32 << 20
 SECRETS = {
@@ -257,6 +260,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    compileall.compile_dir(Path(bootstrap.__file__).parent, quiet=1)  # as pip does with what it installs
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         lab = Lab(Path(directory), options.rounds)
         if options.only in (None, "start"):
