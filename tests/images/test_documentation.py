@@ -1,4 +1,4 @@
-"""Every Dockerfile of docs/images.md is built and run, its base replaced by a stand-in of the same kind.
+"""Every Dockerfile of the README is built and run, its base replaced by a stand-in of the same kind.
 
 The real bases are on registries that a test may not need; what the Dockerfiles do with them is what is tested.
 """
@@ -22,9 +22,11 @@ from tests.lab.containers import Engine
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
-TEXT = (PROJECT / "docs/images.md").read_text()
+TEXT = (PROJECT / "README.md").read_text()
 EXAMPLES = dict(
-    re.findall(r"^### (.*)$(?:\n(?!###|```dockerfile).*)*\n```dockerfile\n((?:.*\n)*?)```", TEXT, re.MULTILINE)
+    re.findall(
+        r"^<details><summary>(.*)</summary>$(?:\n(?!```).*)*\n```dockerfile\n((?:.*\n)*?)```", TEXT, re.MULTILINE
+    )
 )
 
 # What the installer of a conda tree leaves, as far as anybody can tell from outside: bash INSTALLER -b -p DIR
