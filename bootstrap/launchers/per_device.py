@@ -35,6 +35,7 @@ from .rank_table import (
     wait_for_table,
 )
 
+_LAST_WORDS = 1.0  # seconds for the output of a process that has ended
 _GRACE = 10.0  # seconds for the other processes to end after TERM, then KILL
 
 
@@ -97,8 +98,8 @@ class _Crew:
             start_new_session=True,
         )
         self._running.append(process)
-        watched = threading.Thread(target=self._watch, args=(process, device), daemon=True)
         copied = threading.Thread(target=self._copy, args=(process, log), daemon=True)
+        watched = threading.Thread(target=self._watch, args=(process, device, copied), daemon=True)
         for thread in (copied, watched):
             thread.start()
             self._threads.append(thread)
@@ -133,14 +134,16 @@ class _Crew:
                 file.flush()
                 _put(line)
 
-    def _watch(self, process: subprocess.Popen[bytes], device: Device) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], device: Device, copied: threading.Thread) -> None:
         code = process.wait()
         if code != 0:
             with self._lock:
-                if self._first_failure is None and not self._stop.is_set():
-                    _Stderr().error(failed_first(device.rank, device.index, code))
-                if self._first_failure is None:
+                first = self._first_failure is None
+                if first:
                     self._first_failure = code if code > 0 else 128 - code
+            if first and not self._stop.is_set():
+                copied.join(_LAST_WORDS)  # what it said itself comes before what is said of it
+                _Stderr().error(failed_first(device.rank, code))
             self._stop.set()
 
 

@@ -1,8 +1,8 @@
-"""Which rank failed first on this node, from what the engine printed: torchrun's own exit code is 1, not the rank's.
+"""Which rank failed first on this node, from what the engine printed: its own exit code is not always the rank's.
 
 torchrun tells the rank, its exit code and, of scripts whose ``main`` is decorated with ``@record``, the traceback,
 which it has from the rank's error file. Without ``@record`` the traceback is among the output, where PyTorch puts
-``[rank3]:`` in front of each of its lines. :mod:`.per_device` tells the rank in a line of its own.
+``[rank3]:`` in front of each of its lines. Paddle, DeepSpeed and our own :mod:`.per_device` tell it in one line.
 """
 
 from __future__ import annotations
@@ -19,41 +19,45 @@ class RankFailure:
     """
 
     rank: int
-    local_rank: int
-    host: str
     exit_code: int
-    error_file: str
-    traceback: str
+    error_file: str = ""
+    traceback: str = ""
     at: float = 0.0
 
 
 _ROOT_CAUSE = re.compile(r"^Root Cause \(first observed failure\):\s*$", re.MULTILINE)
 _FIELD = re.compile(r"^ {2}(time|host|rank|exitcode|error_file|traceback) *: (.*)$")
+# Of the other engines Paddle and DeepSpeed tell which process of the node it was, ours for Ascend tells the rank.
+_ONE_LINE = tuple(
+    re.compile(text, re.MULTILINE)
+    for text in (
+        r"^rank (?P<rank>\d+) failed first, with (?P<code>-?\d+); ending the others",
+        r"^LAUNCH ERROR (?P<at>[-\d]+ [:\d,]+) Container failed !!!\n"
+        r"Container rank (?P<process>\d+) status failed cmd .* code (?P<code>-?\d+) log ",
+        r"^\[(?P<at>[-\d]+ [:\d,]+)\] .*'--local_rank=(?P<process>\d+)'.*\] exits with return code = (?P<code>-?\d+)",
+    )
+)
 # torchrun's own lines, in the format of Google's glog: the others are told to end, then the first failure is named
 _NOTICED = re.compile(
     r"^[WE](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)(\.\d+) .*multiprocessing/api\.py:\d+\] (Sending process|failed \()",
     re.MULTILINE,
 )
-_FAILED_FIRST = re.compile(r"^rank (\d+) \(device (\d+)\) failed first, with (-?\d+); ending the others", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last):"
 
 
-def failed_first(rank: int, index: int, exit_code: int) -> str:
+def failed_first(rank: int, exit_code: int) -> str:
     """The line in which :mod:`.per_device` tells of the first failing rank."""
-    return f"rank {rank} (device {index}) failed first, with {exit_code}; ending the others"
+    return f"rank {rank} failed first, with {exit_code}; ending the others"
 
 
-def root_cause(log_tail: str) -> RankFailure | None:
-    """The last "Root Cause" block in the output of torchrun, or what :mod:`.per_device` told; None when there is
-    neither, or only a part of it.
+def root_cause(log_tail: str, first_rank: int = 0) -> RankFailure | None:
+    """The last report of a first failure in an engine's output; None when there is none, or only a part of it.
+
+    ``first_rank`` is the rank of this node's first process.
     """
     blocks = list(_ROOT_CAUSE.finditer(log_tail))
     if not blocks:
-        told_by_us = _FAILED_FIRST.search(log_tail)
-        if told_by_us is None:
-            return None
-        rank, local_rank, exit_code = map(int, told_by_us.groups())
-        return RankFailure(rank, local_rank, "", exit_code, "", last_traceback(log_tail[: told_by_us.start()]))
+        return _from_one_line(log_tail, first_rank)
     told: dict[str, str] = {}
     name = ""
     for line in log_tail[blocks[-1].end() :].splitlines():
@@ -74,13 +78,32 @@ def root_cause(log_tail: str) -> RankFailure | None:
         traceback = last_traceback(log_tail[: blocks[-1].start()], f"[rank{ranks[1]}]: ")
     return RankFailure(
         rank=int(ranks[1]),
-        local_rank=int(ranks[2]),
-        host=told.get("host", ""),
         exit_code=int(code[0]),
         error_file="" if error_file == "<N/A>" else error_file,
         traceback=traceback,
         at=_noticed(log_tail[: blocks[-1].start()]),
     )
+
+
+def _from_one_line(log_tail: str, first_rank: int) -> RankFailure | None:
+    reports = [report for pattern in _ONE_LINE for report in pattern.finditer(log_tail)]
+    if not reports:
+        return None
+    last = max(reports, key=lambda report: report.start())
+    told = last.groupdict()
+    rank = int(told["rank"]) if "rank" in told else first_rank + int(told["process"])
+    # Paddle shows the end of the process's own log behind its report
+    traceback = last_traceback(log_tail[last.end() :]) or last_traceback(log_tail[: last.start()])
+    return RankFailure(rank, int(told["code"]), traceback=traceback, at=_moment(told.get("at") or ""))
+
+
+def _moment(text: str) -> float:
+    """The epoch of a time as Python's logging writes it; 0 where there is none."""
+    whole, _, milliseconds = text.partition(",")
+    try:
+        return time.mktime(time.strptime(whole, "%Y-%m-%d %H:%M:%S")) + int(milliseconds) / 1000
+    except ValueError:
+        return 0.0
 
 
 def last_traceback(text: str, prefix: str = "") -> str:

@@ -39,12 +39,13 @@ def own(run: Run) -> dict[str, object]:
     from ..launchers.rank_failure import root_cause
 
     text = tail(run)
-    rank = root_cause(text)
+    assert run.resolved is not None and run.job is not None
+    cluster = run.job.cluster
+    rank = root_cause(text, first_rank=cluster.node_rank * (cluster.slots or 1))
     if rank is not None and rank.exit_code == -signal.SIGTERM:
         rank = None  # its launcher ended it, for a reason that is not this rank's
     if run.ending.asked_by is AskedBy.PEER and rank is None:
         return {}
-    assert run.resolved is not None
     reason = diagnosis.explain(diagnosis.Facts(run.ending, text, run.resolved.settings.grace))
     facts: dict[str, object] = {"exit_code": run.ending.exit_code, "reason": reason.id, "at": run.ending.ended}
     return {**facts, **(_of_rank(rank) if rank else _of_node(run, text))}

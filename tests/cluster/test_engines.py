@@ -105,6 +105,16 @@ def test_paddle_sums_over_all_ranks_on_infiniband(platform: str, tmp_path: Path)
         assert_on_infiniband(nodes)
 
 
+def test_the_first_failing_rank_of_paddle_is_named_on_both_nodes(tmp_path: Path) -> None:
+    python = python_with("paddle")
+    with two_nodes("modelarts", tmp_path, python, NPROC_PER_NODE="2", PADDLE_DISTRI_BACKEND="gloo") as nodes:
+        run(nodes, "--launcher", "paddle", "--", "python", str(JOBS / "paddle_fails.py"))
+        for node in nodes:
+            first = node.record["first_failure"]
+            assert (first["node"], first["rank"], first["rank_exit_code"]) == (1, 3, 1), story(nodes)
+            assert first["traceback"].endswith("ValueError: rank 3 says no")
+
+
 def test_the_run_sh_of_paddles_guide_runs_as_it_is(tmp_path: Path) -> None:
     """Its loop over BATCH_CUSTOM hosts, and its flags of Paddle 1, which today's launcher would pass over."""
     python = python_with("paddle")

@@ -79,7 +79,7 @@ def test_the_first_process_that_fails_ends_the_others_with_its_code(tmp_path: Pa
     running = start(tmp_path, script)
     _, complaint = running.communicate(timeout=60)
     assert running.returncode == 7
-    assert "rank 2 (device 1) failed first, with 7; ending the others" in complaint
+    assert "rank 2 failed first, with 7; ending the others" in complaint
 
 
 def test_a_process_that_a_signal_ended_counts_as_128_and_its_number(tmp_path: Path) -> None:

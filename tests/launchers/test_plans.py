@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -170,16 +171,42 @@ Root Cause (first observed failure):
 def test_the_first_failing_rank_is_read_from_torchruns_report() -> None:
     found = root_cause(REPORT)
     assert found is not None
-    assert (found.rank, found.local_rank, found.host, found.exit_code) == (2, 0, "node-0", 3)
+    assert (found.rank, found.exit_code) == (2, 3)
     assert found.error_file == "/tmp/x/error.json"
     assert found.traceback.rstrip().endswith("ValueError: loss is nan")
 
 
 def test_a_report_without_a_traceback_or_no_report_is_no_trouble() -> None:
     plain = REPORT.split("  error_file: /tmp")[0] + "  error_file: <N/A>\n  traceback : To enable traceback see: x\n"
-    assert root_cause(plain) == RankFailure(2, 0, "node-0", 3, "", "")
+    assert root_cause(plain) == RankFailure(2, 3)
     assert root_cause("nothing of the sort") is None
     assert root_cause("Root Cause (first observed failure):\n[0]:\n  rank      : cut") is None
+
+
+RAISED = "Traceback (most recent call last):\n  File 'train.py', line 7, in <module>\nValueError: no\n"
+AT = datetime(2026, 11, 22, 3, 44, 41, 916_000).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("report", "at"),
+    [
+        (
+            "LAUNCH ERROR 2026-11-22 03:44:41,916 Container failed !!!\n"
+            "Container rank 1 status failed cmd ['python', '-u', 'train.py'] code -9 log log/workerlog.1\n" + RAISED,
+            AT,
+        ),
+        (
+            RAISED + "[2026-11-22 03:44:41,916] [ERROR] [launch.py:259:sigkill_handler] "
+            "['python', '-u', 'train.py', '--local_rank=1', '--lr'] exits with return code = -9\n",
+            AT,
+        ),
+        (RAISED + "rank 17 failed first, with -9; ending the others\n", 0),
+    ],
+    ids=["paddle", "deepspeed", "ascend"],
+)
+def test_the_first_failing_rank_is_read_from_one_line_of_other_engines(report: str, at: float) -> None:
+    found = root_cause(f"epoch 1\n{report}", first_rank=16)
+    assert found == RankFailure(17, -9, traceback=RAISED.rstrip(), at=pytest.approx(at))
 
 
 # --- Paddle --------------------------------------------------------------------------------------------------------
