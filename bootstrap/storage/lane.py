@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _PLAIN_BUCKET = re.compile(r"[a-z0-9-]+")
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
-_OBJECT = re.compile(r"<Contents>(.*?)</Contents>", re.DOTALL)
 _FIELD = re.compile(r"<(Key|LastModified|ETag|Size)>([^<]*)</")
 _PAGE = 1000
 
@@ -141,7 +140,8 @@ def _entries(page: bytes) -> list[Entry]:
     """
     try:
         text = page.decode().replace("&quot;", '"').replace("&#34;", '"')
-        objects = [dict(_FIELD.findall(each)) for each in _OBJECT.findall(text)]
+        _, *each = text.split("<Contents>")
+        objects = [dict(_FIELD.findall(part, 0, part.find("</Contents>"))) for part in each]
         if not objects or text.count("Contents>") != 2 * len(objects) or "&" in text or "<!" in text:
             objects = _parsed(page)
         encoded = "EncodingType>url<" in text
