@@ -92,8 +92,9 @@ def _from_one_line(log_tail: str, first_rank: int) -> RankFailure | None:
     last = max(reports, key=lambda report: report.start())
     told = last.groupdict()
     rank = int(told["rank"]) if "rank" in told else first_rank + int(told["process"])
-    # Paddle shows the end of the process's own log behind its report
-    traceback = last_traceback(log_tail[last.end() :]) or last_traceback(log_tail[: last.start()])
+    before, after = log_tail[: last.start()], log_tail[last.end() :]
+    # PyTorch's own mark of the rank; Paddle shows the end of the process's log behind its report
+    traceback = last_traceback(before, f"[rank{rank}]: ") or last_traceback(after) or last_traceback(before)
     return RankFailure(rank, int(told["code"]), traceback=traceback, at=_moment(told.get("at") or ""))
 
 

@@ -196,7 +196,9 @@ AT = datetime(2026, 11, 22, 3, 44, 41, 916_000).timestamp()
             AT,
         ),
         (
-            RAISED + "[2026-11-22 03:44:41,916] [ERROR] [launch.py:259:sigkill_handler] "
+            "".join(f"[rank17]: {line}" for line in RAISED.splitlines(keepends=True))
+            + "[rank16]: Traceback (most recent call last):\n[rank16]: OSError: connection lost\n"
+            "[2026-11-22 03:44:41,916] [ERROR] [launch.py:259:sigkill_handler] "
             "['python', '-u', 'train.py', '--local_rank=1', '--lr'] exits with return code = -9\n",
             AT,
         ),
