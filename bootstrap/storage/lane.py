@@ -145,19 +145,21 @@ def _entries(page: bytes) -> list[Entry]:
         if not objects or text.count("Contents>") != 2 * len(objects) or "&" in text or "<!" in text:
             objects = _parsed(page)
         encoded = "EncodingType>url<" in text
-        return [_entry(found, encoded) for found in objects]
+        times = {found["LastModified"]: 0.0 for found in objects}  # often few: what was uploaded together
+        for moment in times:
+            times[moment] = datetime.fromisoformat(f"{moment[:19]}+00:00").timestamp()
+        return [_entry(found, encoded, times) for found in objects]
     except (KeyError, ValueError) as error:
         raise Unusual("a listing of another shape") from error
 
 
-def _entry(found: dict[str, str], encoded: bool) -> Entry:
+def _entry(found: dict[str, str], encoded: bool, times: dict[str, float]) -> Entry:
     key = found["Key"]
     if encoded and ("%" in key or "+" in key):
         key = urllib.parse.unquote_plus(key)
     if not key:
         raise ValueError("an object without a key")
-    mtime = datetime.fromisoformat(f"{found['LastModified'][:19]}+00:00").timestamp()
-    return Entry(key, int(found["Size"]), found.get("ETag", "").strip('"'), mtime)
+    return Entry(key, int(found["Size"]), found.get("ETag", "").strip('"'), times[found["LastModified"]])
 
 
 def _parsed(page: bytes) -> list[dict[str, str]]:
