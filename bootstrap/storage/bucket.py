@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bootstrap.job import CredentialsProvider, Endpoint
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.lane import Lane
-from bootstrap.storage.store import Body, Entry, Multipart
+from bootstrap.storage.store import Body, Entry, Multipart, Patience
 from bootstrap.storage.wire import Unusual
 
 if TYPE_CHECKING:
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 class BucketStore:
     """Lists over the lane, leaves everything else to boto3; ``lane`` is there for who moves many objects."""
 
-    def __init__(self, bucket: str, endpoint: Endpoint, provider: CredentialsProvider) -> None:
+    def __init__(
+        self, bucket: str, endpoint: Endpoint, provider: CredentialsProvider, patience: Patience | None = None
+    ) -> None:
         self._bucket = bucket
         self._endpoint = endpoint
-        self.patience = endpoint.patience
+        self.patience = patience or Patience(endpoint.patience)
         self._keys = Keys(provider)
         self._record: ObsStore | None = None
         self._lock = threading.Lock()

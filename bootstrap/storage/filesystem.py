@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bootstrap.errors import SourceChanging
 from bootstrap.storage.local import PARTIAL, Staging, explain
-from bootstrap.storage.store import Entry
+from bootstrap.storage.store import Entry, Patience
 
 _CHUNK = 1 << 20
 
@@ -18,7 +18,7 @@ class FileStore:
     """Keys are paths below ``root`` with ``/`` between the parts. Objects are regular files."""
 
     lane = None
-    patience = 0.0
+    patience = Patience(0)
     multipart = None
 
     def __init__(self, root: Path) -> None:

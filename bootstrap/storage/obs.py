@@ -42,7 +42,7 @@ from bootstrap.storage.endpoint import host_of, style_of
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.local import Window, explain
 from bootstrap.storage.refusals import cause_of, is_expiry
-from bootstrap.storage.store import ENCRYPTED, Entry, Multipart
+from bootstrap.storage.store import ENCRYPTED, Entry, Multipart, Patience
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -82,7 +82,7 @@ class ObsStore:
     def __init__(self, bucket: str, endpoint: Endpoint, keys: Keys) -> None:
         self.bucket = bucket
         self.endpoint = endpoint
-        self.patience = endpoint.patience
+        self.patience = Patience(endpoint.patience)
         self._keys = keys
         self._client = self._connect()
         self._v1 = False  # this store's listing knows only the first version

@@ -9,7 +9,7 @@ from pathlib import Path
 from bootstrap.job import CredentialsProvider, Endpoint, Log
 from bootstrap.storage.endpoint import for_bucket
 from bootstrap.storage.filesystem import FileStore
-from bootstrap.storage.store import Store
+from bootstrap.storage.store import Patience, Store
 from bootstrap.storage.url import Location
 
 
@@ -24,6 +24,7 @@ class Stores:
         self._provider = provider
         self._log = log
         self._buckets: dict[str, Store] = {}
+        self._patience: Patience | None = None  # one, whatever the bucket: all have the same endpoint
         self._lock = threading.Lock()
 
     def open(self, location: Location) -> Store:
@@ -34,7 +35,7 @@ class Stores:
         if not location.is_remote:
             return FileStore(Path("/"))
         with self._lock:
-            store = self._buckets.get(location.bucket)
+            store: Store | None = self._buckets.get(location.bucket)
             if store is None:
                 from bootstrap.storage.bucket import BucketStore  # local jobs never pay for sockets and XML
 
@@ -42,5 +43,7 @@ class Stores:
                 endpoint = for_bucket(endpoint, location.bucket)
                 if not endpoint.verify:
                     self._log.warning("TLS certificates are not checked (S3_VERIFY_SSL)", endpoint=endpoint.url)
-                store = self._buckets[location.bucket] = BucketStore(location.bucket, endpoint, self._provider)
+                self._patience = self._patience or Patience(endpoint.patience)
+                store = BucketStore(location.bucket, endpoint, self._provider, self._patience)
+                self._buckets[location.bucket] = store
         return store

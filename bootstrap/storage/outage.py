@@ -11,6 +11,7 @@ from bootstrap.errors import NameUnresolved, StoreUnavailable
 from bootstrap.job import StopRequest
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.refusals import is_overload, may_pass
+from bootstrap.storage.store import Patience
 from bootstrap.storage.workers import TransferStopped
 
 T = TypeVar("T")
@@ -27,12 +28,15 @@ Say = Callable[[Trouble, float], None]
 class Outlast:
     """Call it with a piece of work that talks to a store: it is done again until it goes well or the time is over.
 
-    ``seconds`` are counted from the first failure of each piece of work; no try begins after them. ``stop`` ends the
-    waiting. A store that says it is asked too much slows ``pace`` down for everybody who shares it.
+    The seconds of ``patience`` are counted from the first failure of a piece of work, or since the store has served
+    nobody; no try begins after them. ``stop`` ends the waiting. A store that says it is asked too much slows ``pace``
+    down for everybody who shares it.
     """
 
-    def __init__(self, seconds: float, stop: StopRequest, *, pace: Pace | None = None, say: Say | None = None) -> None:
-        self._seconds, self._stop, self._pace, self._say = seconds, stop, pace, say
+    def __init__(
+        self, patience: Patience, stop: StopRequest, *, pace: Pace | None = None, say: Say | None = None
+    ) -> None:
+        self._patience, self._stop, self._pace, self._say = patience, stop, pace, say
 
     def __call__(self, work: Callable[[], T]) -> T:
         """Raises at once what another try would not cure, after the time the last trouble, with how long was tried, and
@@ -41,15 +45,18 @@ class Outlast:
         failed_first, tries = 0.0, 0
         while True:
             try:
-                return work()
+                result = work()
+                self._patience.went_well()
+                return result
             except (StoreUnavailable, NameUnresolved) as trouble:
                 now, tries = time.monotonic(), tries + 1
                 if not passing(trouble):
                     raise
-                failed_first = failed_first or now
-                left = failed_first + self._seconds - now
+                failed_first = min(failed_first or now, self._patience.failed())
+                left = failed_first + self._patience.seconds - now
                 if left <= 0:
-                    trouble.why += f"; tried {tries} times in {now - failed_first:.0f} s (--store-timeout)"
+                    tried = f"tried {tries} times" if tries > 1 else "nothing was served, to others neither,"
+                    trouble.why += f"; {tried} in {now - failed_first:.0f} s (--store-timeout)"
                     raise
                 if self._say is not None and now - failed_first > _HICCUP:
                     self._say(trouble, left)

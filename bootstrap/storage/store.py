@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 ENCRYPTED = "-encrypted"
 """What is put behind the ETag of an object encrypted by the store: 32 digits as well, and not the MD5 of its bytes."""
 
+_FORGOTTEN = 180.0  # seconds after which a failure says nothing of the next; a store that hangs fails once in that time
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -35,6 +37,27 @@ class Entry:
     def md5(self) -> str:
         """The MD5 that the ETag is, or an empty string (multipart ETags end in ``-N``)."""
         return self.etag if _MD5.fullmatch(self.etag) else ""
+
+
+class Patience:
+    """How many ``seconds`` an outage of a store is waited for. Shared by all that talk to it: a store that is down for
+    good is waited for once, and not again for the log, the record and each of the outputs.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._began = self._latest = 0.0
+
+    def failed(self) -> float:
+        """A request was not served; returns since when (on the monotonic clock) none was."""
+        now = time.monotonic()
+        if not self._began or now - self._latest > _FORGOTTEN:
+            self._began = now
+        self._latest = now
+        return self._began
+
+    def went_well(self) -> None:
+        self._began = 0.0
 
 
 class Body(Protocol):
@@ -74,8 +97,8 @@ class Store(Protocol):
     """
 
     @property
-    def patience(self) -> float:
-        """Seconds for which a request that the store does not serve is to be made again."""
+    def patience(self) -> Patience:
+        """For how long a request that the store does not serve is to be made again."""
 
     @property
     def lane(self) -> Lane | None:

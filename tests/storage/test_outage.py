@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BootstrapError, NameUnresolved, PermissionDenied, StoreUnavailable
-from bootstrap.storage import outage
+from bootstrap.storage import outage, store
 from bootstrap.storage.outage import Outlast, Trouble, passing
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.refusals import may_pass
+from bootstrap.storage.store import Patience
 from bootstrap.storage.workers import TransferStopped
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy, Injection
@@ -82,7 +83,7 @@ def test_a_longer_outage_is_worth_a_retry_and_says_how_long_was_tried(
         mover.fetch(bucket.url("c/"), tmp_path)
     assert raised.value.code == 200
     assert injection.hits > 4  # botocore alone, and the lane, would have ended before
-    with pytest.raises(StoreUnavailable, match="tried"):
+    with pytest.raises(StoreUnavailable, match="nothing was served"):  # nor is it waited for again
         mover.deliver(make_tree(tmp_path / "up", {"a": b"a"}), bucket.url("o/"))
 
 
@@ -175,6 +176,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(outage, "time", clock)
+    monkeypatch.setattr(store, "time", clock)
     return clock
 
 
@@ -187,11 +189,27 @@ def failing(error: Callable[[], BootstrapError]) -> Callable[[], None]:
 
 def test_pauses_grow_up_to_a_bound_are_never_alike_and_end_with_the_time(clock: Clock) -> None:
     with pytest.raises(StoreUnavailable):
-        Outlast(120, clock)(failing(lambda: StoreUnavailable("x")))
+        Outlast(Patience(120), clock)(failing(lambda: StoreUnavailable("x")))
     assert clock.now == pytest.approx(1120)
     assert all(0.1 * 2**n <= pause <= 0.2 * 2**n for n, pause in enumerate(clock.pauses[:5]))
     assert max(clock.pauses) <= 10
     assert len(set(clock.pauses)) == len(clock.pauses)
+
+
+def test_a_store_that_is_down_is_waited_for_once_and_not_again_for_each_piece_of_work(clock: Clock) -> None:
+    patience = Patience(120)
+    for said in ("tried .* times in 120 s", "nothing .* in 120 s", "nothing .* in 120 s"):
+        with pytest.raises(StoreUnavailable, match=said):
+            Outlast(patience, clock)(failing(lambda: StoreUnavailable("x")))
+    assert clock.now == pytest.approx(1120)
+    Outlast(patience, clock)(lambda: None)
+    with pytest.raises(StoreUnavailable):
+        Outlast(patience, clock)(failing(lambda: StoreUnavailable("x")))
+    assert clock.now == pytest.approx(1240), "it served somebody in between: this is another outage"
+    clock.now += 3600
+    with pytest.raises(StoreUnavailable):
+        Outlast(patience, clock)(failing(lambda: StoreUnavailable("x")))
+    assert clock.now == pytest.approx(1240 + 3600 + 120), "nobody has asked for an hour: nor do we know of one"
 
 
 def test_a_hiccup_is_not_worth_a_word(clock: Clock) -> None:
@@ -203,7 +221,7 @@ def test_a_hiccup_is_not_worth_a_word(clock: Clock) -> None:
             raise error
         return "done"
 
-    assert Outlast(120, clock, say=lambda *words: said.append(words))(work) == "done"
+    assert Outlast(Patience(120), clock, say=lambda *words: said.append(words))(work) == "done"
     assert said == []
 
 
@@ -217,5 +235,5 @@ def test_a_store_that_is_asked_too_much_is_asked_less(clock: Clock) -> None:
     pace = Complained()
     for status in (503, 429, 500):
         with pytest.raises(StoreUnavailable):
-            Outlast(0.05, clock, pace=pace)(failing(partial(StoreUnavailable, "x", http_status=status)))
+            Outlast(Patience(0.05), clock, pace=pace)(failing(partial(StoreUnavailable, "x", http_status=status)))
     assert pace.complaints == 2
