@@ -15,6 +15,7 @@ A ratio below 1 means that we are faster than s5cmd.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import shutil
 import statistics
@@ -26,6 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import bootstrap
 from benchmarks.clients import Client, Measured, clients, measure
 from benchmarks.servers import Site, nginx, seaweedfs
 
@@ -108,6 +110,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     options = parser.parse_args()
     rows: list[dict[str, object]] = []
+    compileall.compile_dir(Path(bootstrap.__file__).parent, quiet=1)  # as pip does with what it installs
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="transfers-") as directory, ExitStack() as stack:
         work = Path(directory)
         sites: dict[str, Site] = {}
