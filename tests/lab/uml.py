@@ -57,12 +57,19 @@ def boot(directory: Path, script: str, timeout: float = 120) -> str:
     ) as kernel:
         try:
             said, _ = kernel.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as late:
+            so_far = (late.output or b"").decode(errors="replace") + _text(directory / "output")
+            raise AssertionError(f"the machine did not end within {timeout:.0f} s; it said:\n{so_far}") from late
         finally:
             if kernel.poll() is None:
                 os.killpg(kernel.pid, signal.SIGKILL)
     if not (directory / "status").exists():
         raise AssertionError(f"the machine did not get as far as the script:\n{said.decode(errors='replace')}")
-    output = (directory / "output").read_text(errors="replace")
+    output = _text(directory / "output")
     status = int((directory / "status").read_text())
     assert status == 0, f"status {status}:\n{output}"
     return output
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
