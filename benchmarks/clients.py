@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +24,29 @@ class Measured:
     peak: int
 
 
+# A process begins with the peak of whoever started it, so it is started by one that is small.
+LAUNCH = """
+import os, sys, time
+report, *argv = sys.argv[1:]
+begin = time.perf_counter()
+pid = os.posix_spawnp(argv[0], argv, os.environ)
+_, status, usage = os.wait4(pid, 0)
+wall = time.perf_counter() - begin
+open(report, "w").write(f"{wall} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss * 1024}")
+sys.exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+
+
 def measure(argv: list[str], env: dict[str, str]) -> Measured:
     """Run ``argv`` to its end. Raises CalledProcessError with what it said if it fails."""
-    started = time.perf_counter()
-    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout is not None
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.stderr.write(said.decode(errors="replace")[-2000:])
-        raise subprocess.CalledProcessError(process.returncode, argv)
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    with tempfile.NamedTemporaryFile("r") as report:
+        words = [sys.executable, "-I", "-S", "-c", LAUNCH, report.name, *argv]
+        done = subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            sys.stderr.write(done.stdout.decode(errors="replace")[-2000:])
+            raise subprocess.CalledProcessError(done.returncode, argv)
+        wall, cpu, peak = report.read().split()
+    return Measured(float(wall), float(cpu), int(peak))
 
 
 class Client:

@@ -69,8 +69,8 @@ def rounds_of(
     source = site.tree(tree)
     for number in range(count):
         for client in field:
-            if number >= client.most_rounds:
-                continue
+            if number >= client.most_rounds or (number and (how, tree) == ("up", "large")):
+                continue  # SeaweedFS gives deleted space back late: a second round would fill the memory
             if how == "up":
                 argv = client.upload(source, site.bucket, f"up-{client.name}-{number}/")
                 results[client.name].append(measure(argv, site.env))
