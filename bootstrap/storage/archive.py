@@ -299,6 +299,7 @@ def _signs_of_damage() -> tuple[type[Exception], ...]:
     import zipfile
     import zlib
 
+    # zipfile raises the last two: for a compression that it does not know, for a member that has a password
     kinds = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
     try:
         from lzma import LZMAError

@@ -13,6 +13,7 @@ import pytest
 from bootstrap.credentials.find import Keyring, find
 from bootstrap.credentials.registry import Secrets
 from tests.credentials.scene import scene as scene
+from tests.e2e.job import Container
 
 
 @dataclass
@@ -79,3 +80,8 @@ def seek(secrets: Secrets, log: Notebook, tmp_path: Path, monkeypatch: pytest.Mo
         return find(environ or {}, secrets=secrets, log=log, **{"secrets_dir": str(tmp_path / "no-secrets"), **options})
 
     return seek
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return Container(tmp_path / "container")

@@ -85,7 +85,7 @@ def report(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """What a process saw of itself before and after."""
     user = 0 if request.param == "as root" else os.getuid() or 65534
     if user == 0 and os.getuid() != 0:
-        pytest.skip("needs root")
+        pytest.skip("lab: being root needs root")
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(user)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
     )

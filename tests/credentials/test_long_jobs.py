@@ -25,11 +25,6 @@ MADE = {str(number): b"weights" for number in range(3)}
 
 
 @pytest.fixture
-def container(tmp_path: Path) -> Container:
-    return Container(tmp_path / "container")
-
-
-@pytest.fixture
 def bucket(obs: Obs, container: Container, tmp_path: Path) -> Bucket:
     made = obs.make_bucket()
     made.put("code/train.py", TRAIN)

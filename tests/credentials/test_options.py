@@ -11,11 +11,6 @@ from tests.e2e.job import Container
 from tests.lab.stores import Store
 
 
-@pytest.fixture
-def container(tmp_path: Path) -> Container:
-    return Container(tmp_path / "container")
-
-
 @pytest.mark.parametrize("by", ["option", "variable"])
 @pytest.mark.parametrize("place", ["profile file", "secrets directory"])
 def test_keys_come_from_the_place_that_is_named_and_it_is_said(

@@ -16,11 +16,6 @@ UNCHECKED = "TLS certificates are not checked (S3_VERIFY_SSL)"
 
 
 @pytest.fixture
-def container(tmp_path: Path) -> Container:
-    return Container(tmp_path / "container")
-
-
-@pytest.fixture
 def bucket(obs_tls: Obs, container: Container, tmp_path: Path) -> Bucket:
     made = obs_tls.make_bucket()
     made.put("code/make.py", "open('out/model', 'w').write('weights')")

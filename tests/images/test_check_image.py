@@ -142,7 +142,7 @@ def found(told: dict[str, Any], *levels: str) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("form", ["root", "exported tar", "docker archive", "OCI archive"])
 def test_an_image_in_which_all_is_right_has_no_findings_in_any_form(tmp_path: Path, bootstrap: str, form: str) -> None:
     if form == "root" and os.geteuid() != 0:
-        pytest.skip("files of other users need root")
+        pytest.skip("lab: files of other users need root")
     path = tmp_path / "image"
     if form == "root":
         root_of(path, good())
@@ -277,7 +277,7 @@ def test_later_layers_replace_and_remove_what_earlier_ones_have(tmp_path: Path, 
 
 def test_a_size_beyond_the_platforms_bound_is_an_error(tmp_path: Path, bootstrap: str) -> None:
     if os.geteuid() != 0:
-        pytest.skip("files of other users need root")
+        pytest.skip("lab: files of other users need root")
     root = root_of(tmp_path / "root", good())
     os.truncate(root_of(root, {"srv/model.bin": file(b"", 0o644)}) / "srv/model.bin", 10 * 10**9)  # a hole, no bytes
     assert "size" in found(check(bootstrap, "--platform", "dls", root), "error")
