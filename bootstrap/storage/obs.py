@@ -9,10 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,9 +37,10 @@ from bootstrap.errors import (
 )
 from bootstrap.job import Endpoint
 from bootstrap.storage.endpoint import host_of, style_of
+from bootstrap.storage.key_source import KeySource
 from bootstrap.storage.keys import Keys
 from bootstrap.storage.local import Window, explain
-from bootstrap.storage.refusals import cause_of, is_expiry
+from bootstrap.storage.refusals import cause_of, is_expiry, skew, tls_trouble
 from bootstrap.storage.store import ENCRYPTED, Entry, Multipart, Patience
 
 if TYPE_CHECKING:
@@ -263,7 +262,7 @@ class ObsStore:
     def _connect(self) -> S3Client:
         core = botocore.session.Session()
         core.set_config_variable("profile", None)  # an AWS_PROFILE of the image is none of our business
-        core.get_component("credential_provider").insert_before("env", _Source(self._keys))
+        core.get_component("credential_provider").insert_before("env", KeySource(self._keys))
         logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # tells of broken heads with a traceback
         if not self.endpoint.verify:  # said once by who opened us; urllib3 would say it at every connection
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
@@ -342,7 +341,7 @@ class ObsStore:
             asked = f"{style_of(self.endpoint)} addressing, region {self.endpoint.region or 'unset'}"
             why += f"; asked {self.endpoint.url}, {asked}"
         elif cause is ClockSkewed:
-            why += _skew(headers.get("date", ""))
+            why += skew(headers.get("date", ""))
         facts = {"store_code": code, "http_status": status, "request_id": request}
         return cause(what, where=where, why=why, remedy=remedy, **facts)
 
@@ -351,7 +350,7 @@ class ObsStore:
         if style_of(self.endpoint) == "virtual":
             host = f"{self.bucket}.{host}"
         if isinstance(error, botocore.exceptions.SSLError | urllib3.exceptions.SSLError):
-            return _tls(error, what, self.endpoint.url)
+            return tls_trouble(error, what, self.endpoint.url)
         if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
             return CredentialsMissing(what, where=where, why=str(error))
         if isinstance(error, botocore.exceptions.EndpointConnectionError):
@@ -397,32 +396,6 @@ class ObsBody:
         self._stream.close()
 
 
-class _Source(botocore.credentials.CredentialProvider):
-    """Our credentials in the place where botocore looks for its own."""
-
-    METHOD = "bootstrap"
-
-    def __init__(self, keys: Keys) -> None:
-        super().__init__()
-        self._keys = keys
-
-    def load(self) -> botocore.credentials.Credentials:
-        return _Current(self._keys)
-
-
-class _Current(botocore.credentials.Credentials):
-    """The newest credentials at each request. botocore's own renewal begins too early for tokens of some minutes."""
-
-    def __init__(self, keys: Keys) -> None:
-        now = keys.current()
-        super().__init__(now.access_key, now.secret_key, now.token or None, _Source.METHOD)
-        self._keys = keys
-
-    def get_frozen_credentials(self) -> botocore.credentials.ReadOnlyCredentials:
-        now = self._keys.current()
-        return botocore.credentials.ReadOnlyCredentials(now.access_key, now.secret_key, now.token or None)
-
-
 def _never_redirected(context: dict[str, Any], **_: object) -> None:
     """Tell botocore that it has followed a redirect already, so that it follows none.
 
@@ -445,22 +418,3 @@ def _code(error: BaseException | None) -> str:
     if isinstance(error, botocore.exceptions.ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
-
-
-def _skew(date: str) -> str:
-    try:
-        ahead = time.time() - parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
-        return ""
-    return f"; this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the store's"
-
-
-def _tls(error: BaseException, what: str, url: str) -> BootstrapError:
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
-        remedy = "set AWS_CA_BUNDLE to the store's CA certificates, or S3_VERIFY_SSL=0 to go unchecked"
-        return EndpointWrong(what, where=url, why="its TLS certificate is not trusted here", remedy=remedy)
-    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
-        remedy = "set S3_USE_HTTPS=0, or write the endpoint with http://"
-        return EndpointWrong(what, where=url, why="it does not speak TLS", remedy=remedy)
-    return StoreUnavailable(what, where=url, why=text)

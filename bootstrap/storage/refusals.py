@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from bootstrap.errors import (
     BootstrapError,
     BucketMissing,
@@ -99,3 +101,26 @@ def cause_of(code: str, status: int) -> tuple[Cause, str]:
 def is_expiry(code: str) -> bool:
     """Whether newer credentials may cure it."""
     return cause_of(code, 0)[0] in (CredentialsExpired, CredentialsRejected)
+
+
+def skew(date: str) -> str:
+    """How far this machine's clock is from the ``Date`` of an answer, in words; empty if that is no date."""
+    from email.utils import parsedate_to_datetime  # 5 ms, for this one sentence
+
+    try:
+        ahead = time.time() - parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return ""
+    return f"; this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the store's"
+
+
+def tls_trouble(error: BaseException, what: str, url: str) -> BootstrapError:
+    """What it means that a connection could not be secured."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        remedy = "set AWS_CA_BUNDLE to the store's CA certificates, or S3_VERIFY_SSL=0 to go unchecked"
+        return EndpointWrong(what, where=url, why="its TLS certificate is not trusted here", remedy=remedy)
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        remedy = "set S3_USE_HTTPS=0, or write the endpoint with http://"
+        return EndpointWrong(what, where=url, why="it does not speak TLS", remedy=remedy)
+    return StoreUnavailable(what, where=url, why=text)
