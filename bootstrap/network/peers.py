@@ -72,6 +72,7 @@ class Peers:
         self._awaited: dict[str, list[int]] = {}
         self._open: dict[str, list[Arrival]] = {}
         self._failures: list[Failure] = []  # the others'
+        self._first: Failure | None = None  # of these, for the listener
         self._news: list[Failure] = []  # these and our own, in the order of the hub
         self._ended: dict[int, int] = {}
         self._over = False  # the hub said goodbye
@@ -139,12 +140,15 @@ class Peers:
         )
 
     def on_failure(self, listener: Callable[[Failure], object]) -> None:
-        """Call ``listener`` (in another thread) for the first bad news of another node, at once if there is some."""
+        """Call ``listener`` (in another thread) for the first bad news of another node, at once if there is some.
+
+        It has returned before a barrier fails because of the same news: what it asks for is there by then.
+        """
         with self._changed:
             self._listener = listener
-            known = self._failures[:1]
-        if known:
-            listener(known[0])
+            known = self._first
+        if known is not None:
+            listener(known)
 
     def failed(self, facts: Mapping[str, object]) -> None:
         """Tell the others that this node's command failed. Never raises: they may be gone already."""
@@ -210,14 +214,12 @@ class Peers:
                 self._take(self._line.hear())
         except (OSError, ValueError, Refused) as error:
             why = f"the connection to node 0 broke: {error}"
-        with self._changed:
-            self._lost = why
-            met = bool(self._cards)
-        if met and not self._over and not self._closed and self.rank != 0:
+        if self._cards and not self._over and not self._closed and self.rank != 0:
             vanished = Failure(0, self._cards[0].host, True, {}, time.time())
             self._news.append(vanished)
             self._bad_news(vanished)
         with self._changed:
+            self._lost = why
             self._changed.notify_all()
 
     def _take(self, message: Mapping[str, Any]) -> None:
@@ -244,11 +246,13 @@ class Peers:
 
     def _bad_news(self, failure: Failure) -> None:
         with self._changed:
-            self._failures.append(failure)
-            listener = self._listener if len(self._failures) == 1 else None
-            self._changed.notify_all()
+            listener = self._listener if self._first is None else None
+            self._first = self._first or failure
         if listener is not None:
             listener(failure)
+        with self._changed:
+            self._failures.append(failure)
+            self._changed.notify_all()
 
 
 def told(arrivals: Sequence[Arrival]) -> list[str]:

@@ -348,9 +348,12 @@ def test_stderr_apart(container: Container) -> None:
 
 def test_our_process_dumps_no_core_while_it_holds_keys_and_the_command_may(container: Container) -> None:
     container.front = ["sh", "-c", 'ulimit -c 4096 && exec "$@"', "sh"]
-    command = ("--", "sh", "-c", "ulimit -c; grep 'Max core' /proc/$PPID/limits")
+    # Ours is back at 0 a moment after the command has begun; --timeout ends the wait for it.
+    ours = "until grep -q 'Max core file size *0 ' /proc/$PPID/limits; do sleep 0.05; done"
+    command = ("--timeout", "30", "--", "sh", "-c", f"ulimit -c; {ours}; grep 'Max core' /proc/$PPID/limits")
     keys = {"S3_ACCESS_KEY_ID": "SOMEKEY0000000000001", "S3_SECRET_ACCESS_KEY": "some/secret/of/forty/characters/0001"}
     result = container.run(*command, environ=keys)
+    assert result.code == 0, result.stderr
     limit, ours = result.stdout.decode().splitlines()
     assert int(limit) > 0
     assert ours.split()[4] == "0"

@@ -243,6 +243,21 @@ def test_a_failure_ends_the_wait_at_a_barrier() -> None:
             peers[0].barrier("fetch", took={}, deadline_s=60, stop=threading.Event())
 
 
+def test_who_listens_for_failures_has_heard_before_a_barrier_ends_because_of_one() -> None:
+    stop = threading.Event()
+
+    def listen(failure: Failure) -> None:
+        time.sleep(0.5)  # a console that is slow, say
+        stop.set()
+
+    with together(2) as peers:
+        peers[0].on_failure(listen)
+        threading.Timer(0.1, peers[1].failed, [{"step": "fetch"}]).start()
+        with pytest.raises(PeersMissing):
+            peers[0].barrier("fetch", took={}, deadline_s=60, stop=threading.Event())
+        assert stop.is_set(), "so that the end is the stop that was asked for, not a node that is missing"
+
+
 def test_the_barriers_table_shows_who_was_last() -> None:
     arrivals = [Arrival(0, "a", {"fetch": 1.25}, 0.0), Arrival(1, "host-b", {"fetch": 61.0, "unpack": 2.0}, 61.75)]
     assert told(arrivals) == [
