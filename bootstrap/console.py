@@ -10,8 +10,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TextIO
 
 _EARLY = 1000  # messages kept for a file that is not there yet, and may never be
@@ -23,6 +26,28 @@ _COLOURS = {"step": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "dim
 
 def _unmasked(text: str) -> str:
     return text
+
+
+@contextmanager
+def _standing_in(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    """Have an import find these instead: structlog imports rich where there is one, for tracebacks in colour that we
+    never print (50 ms), and asyncio for loggers that we never make (10 ms, TLS included).
+    """
+    there = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update({name: there[name] or modules[name] for name in modules})  # type: ignore[misc]  # None: there is none
+    try:
+        yield
+    finally:
+        for name, module in there.items():
+            if module is None:
+                del sys.modules[name]
+
+
+def _late(name: str) -> ModuleType:
+    """A module that is imported when somebody asks it for something."""
+    module = ModuleType(name)
+    module.__dict__["__getattr__"] = lambda attribute: getattr(import_module(name), attribute)
+    return module
 
 
 class Console:
@@ -77,15 +102,8 @@ class Console:
         getattr(self._logger, level)(event, **step, **facts)
 
     def _make_logger(self) -> Any:
-        # structlog imports rich where there is one: 50 ms for tracebacks in colour that we never print.
-        rich = sys.modules.get("rich")
-        sys.modules["rich"] = None  # type: ignore[assignment]
-        try:
+        with _standing_in({"rich": None, "asyncio": _late("asyncio")}):
             import structlog
-        finally:
-            del sys.modules["rich"]
-            if rich is not None:
-                sys.modules["rich"] = rich
 
         return structlog.wrap_logger(
             None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from bootstrap.console import Console
@@ -73,3 +75,29 @@ def test_colours_only_on_a_terminal() -> None:
     stream = io.StringIO()
     Console(stream).warning("plain")
     assert "\x1b" not in stream.getvalue()
+
+
+COMES_LATE = """
+import io, sys
+sys.path.insert(0, sys.argv[1])
+from bootstrap.console import Console
+Console(io.StringIO()).info("the first message")
+loaded = {"asyncio", "rich", "ssl"} & set(sys.modules)
+assert not loaded, loaded
+
+import asyncio, structlog
+
+async def speaks():
+    bound = structlog.make_filtering_bound_logger(0)
+    words = [lambda _logger, _method, event: event["event"]]
+    await structlog.wrap_logger(structlog.PrintLogger(), processors=words, wrapper_class=bound).ainfo("later")
+
+asyncio.run(speaks())
+"""
+
+
+def test_what_structlog_imports_for_others_is_imported_for_them_alone(tmp_path: Path) -> None:
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich/__init__.py").write_text("raise SystemExit('rich was imported')")
+    done = subprocess.run([sys.executable, "-c", COMES_LATE, tmp_path], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "later\n"), done.stderr
