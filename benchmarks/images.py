@@ -4,7 +4,7 @@
     python -m benchmarks.images --rounds 31 --json results.json
 
 The runtime's own Python is measured beside a normal install: the same package, byte-compiled, in the same container,
-under the Python of Debian bookworm. A round starts each of them once, in turn; medians, in ms from just before the
+under the Python of Debian; once of the release that has the same Python, once of the one before. A round starts each of them once, in turn; medians, in ms from just before the
 start to the command's own clock. Needs the container lab (podman, runc, mmdebstrap, root).
 """
 
@@ -26,6 +26,7 @@ COPY --from={runtime} /opt/bootstrap /opt/bootstrap
 RUN cp -r /opt/bootstrap/lib/python3.*/site-packages/. /usr/lib/python3/dist-packages \\
     && python3 -m compileall -q /usr/lib/python3/dist-packages
 """
+SUITES = {"trixie": "3.13, as the runtime", "bookworm": "3.11"}
 WAYS = {
     "bare exec": "",
     "the runtime": "/opt/bootstrap/bin/bootstrap run --quiet --",
@@ -51,19 +52,23 @@ def main() -> int:
         runtime = recipe.runtime(lab, context)
         images = {"runtime": runtime, "debian:bookworm-slim": base}
         images |= {target: recipe.base_image(lab, target, context, base) for target in ("base-v1", "base-v2")}
-        (Path(directory) / "normal").mkdir()
-        dockerfile = Path(directory) / "normal/Dockerfile"
-        dockerfile.write_text(NORMAL.format(python=lab.base("bookworm", include=["python3"]), runtime=runtime))
-        normal = lab.build(dockerfile.parent, "localhost/lab/normal-install")
-        results = {
-            "sizes": sizes(lab, images),
-            "tree": tree(lab, runtime),
-            "start": starts(lab, normal, arguments.rounds),
-        }
+        results = {"sizes": sizes(lab, images), "tree": tree(lab, runtime)}
+        for suite, python in SUITES.items():
+            normal = installed(lab, Path(directory), suite, runtime)
+            results[f"first instruction, ms: {suite}, Python {python}"] = starts(lab, normal, arguments.rounds)
     tell(results)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=2) + "\n")
     return 0
+
+
+def installed(lab: Engine, directory: Path, suite: str, runtime: str) -> str:
+    """An image with Debian's Python and a normal install, and with the runtime."""
+    context = directory / suite
+    context.mkdir()
+    python = lab.base(suite, include=["python3"])
+    (context / "Dockerfile").write_text(NORMAL.format(python=python, runtime=runtime))
+    return lab.build(context, f"localhost/lab/normal-install-{suite}")
 
 
 def sizes(lab: Engine, images: dict[str, str]) -> dict[str, float]:
@@ -109,10 +114,11 @@ def starts(lab: Engine, image: str, rounds: int) -> dict[str, float]:
 
 
 def tell(results: dict[str, dict[str, float]]) -> None:
-    titles = {"sizes": "image, MB", "tree": "/opt/bootstrap, MB on disk", "start": "first instruction, ms"}
-    for part, title in titles.items():
+    titles = {"sizes": "image, MB", "tree": "/opt/bootstrap, MB on disk"}
+    for part, values in results.items():
+        title = titles.get(part, part)
         print(f"{title}\n{'-' * len(title)}")
-        for name, value in results[part].items():
+        for name, value in values.items():
             print(f"{name:<30} {value:8.1f}")
         print()
 

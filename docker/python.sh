@@ -22,6 +22,12 @@ for name in libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libutil.so
 done
 
 cd "$source"
+# What every start imports is put into the interpreter, as Debian does it: no search, no mapping, no relocations. So are
+# the small libraries that some of it needs.
+static='_asyncio|_bisect|_blake2|_bz2|_contextvars|_csv|_datetime|_heapq|_json|_lzma|_opcode|_pickle|_posixsubprocess'
+static="$static|_queue|_random|_socket|_struct|array|binascii|fcntl|grp|math|resource|select|termios|zlib"
+sed -n -E "s/^#($static) +(.*\\.c)( -l.*)?\$/\\1 \\2/p" Modules/Setup >Modules/Setup.local
+export ZLIB_LIBS=-l:libz.a BZIP2_LIBS=-l:libbz2.a LIBLZMA_LIBS=-l:liblzma.a
 ./configure --quiet --prefix="$prefix" --without-ensurepip --disable-test-modules --without-doc-strings \
     --without-readline --enable-optimizations OPT="-DNDEBUG -O2" \
     LDFLAGS="-Wl,--dynamic-linker=$prefix/lib/${loader##*/} -Wl,--disable-new-dtags -Wl,-rpath,$prefix/lib"
