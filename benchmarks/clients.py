@@ -52,19 +52,22 @@ def measure(argv: list[str], env: dict[str, str]) -> Measured:
 class Client:
     """One client. ``{...}`` in the words of its command lines is replaced by where and what."""
 
-    def __init__(self, name: str, down: list[str], up: list[str] | None = None, *, small_only: bool = False) -> None:
+    def __init__(
+        self, name: str, down: list[str], up: list[str] | None = None, *, only: str = "", most_rounds: int = 1000
+    ) -> None:
+        """``only``: the one tree that it fetches, and from plain nginx alone."""
         self.name = name
-        self.most_rounds = 1 if small_only else 1000  # half a minute each
+        self.most_rounds = most_rounds
         self._down = down
         self._up = up
-        self._small_only = small_only
+        self._only = only
 
     def does(self, tree: str, how: str) -> bool:
         if how == "again" and self.name not in ("ours", "s5cmd"):
             return False
         if how == "up" and self._up is None:
             return False
-        return not (self._small_only and (tree, how) != ("small", "nginx"))
+        return not self._only or (tree, how) == (self._only, "nginx")
 
     def download(self, bucket: str, prefix: str, target: Path) -> list[str]:
         return [word.format(bucket=bucket, prefix=prefix, path=target) for word in self._down]
@@ -93,7 +96,13 @@ def clients() -> list[Client]:
             [python, script, "down", "threads", "{bucket}", "{prefix}", "{path}"],
             [python, script, "up", "threads", "{bucket}", "{prefix}", "{path}"],
         ),
-        Client("sequential", [python, script, "down", "sequential", "{bucket}", "{prefix}", "{path}"], small_only=True),
+        Client(
+            "sequential",
+            [python, script, "down", "sequential", "{bucket}", "{prefix}", "{path}"],
+            only="small",
+            most_rounds=1,  # half a minute
+        ),
+        Client("floor", [python, "-I", "-S", str(HERE / "floor.py"), "{bucket}", "{prefix}", "{path}"], only="large"),
     ]
     if importlib.util.find_spec("obstore"):
         found.append(Client("obstore", [python, script, "down", "obstore", "{bucket}", "{prefix}", "{path}"]))

