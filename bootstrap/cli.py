@@ -11,6 +11,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -77,7 +78,19 @@ def _run(argv: list[str]) -> int:
     parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
     module.add_arguments(parser)
     words = _joined(rest, getattr(module, "VERBATIM", ()))
-    return int(module.main(parser.parse_args(words), dict(os.environ)))
+    return int(module.main(parser.parse_args(words), _environment()))
+
+
+def _environment() -> dict[str, str]:
+    """What we were started with: where no locale is set, Python sets ``LC_CTYPE`` for itself (PEP 538), and a job's
+    command, which may be no Python at all, is not to see it.
+    """
+    environ = dict(os.environ)
+    if "LC_CTYPE" in environ:
+        with suppress(OSError), open("/proc/self/environ", "rb") as started:
+            if not any(entry.startswith(b"LC_CTYPE=") for entry in started.read().split(b"\0")):
+                del environ["LC_CTYPE"]
+    return environ
 
 
 def _joined(words: Sequence[str], options: Sequence[str]) -> list[str]:

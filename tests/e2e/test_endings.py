@@ -223,6 +223,11 @@ def test_the_environment_has_what_is_promised_and_nothing_of_ours(container: Con
     assert seen["PATH"] == container.environ["PATH"]
 
 
+def test_the_locale_that_python_sets_for_us_is_not_the_commands(container: Container) -> None:
+    assert b"LC_CTYPE=" not in container.run("--", "env").stdout
+    assert b"LC_CTYPE=C.UTF-8" in container.run("--", "env", environ={"LC_CTYPE": "C.UTF-8"}).stdout, "the user's is"
+
+
 def test_strangers_job_variables_are_removed_on_v1(container: Container) -> None:
     environ = {
         "DLS_TASK_INDEX": "0",
