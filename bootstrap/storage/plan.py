@@ -108,8 +108,10 @@ def check_room(plan: Plan, root: str) -> None:
 
 
 def nothing_there(store: Store, source: Location) -> NothingThere:
-    """The error for an empty prefix, with the nearest prefix that is not."""
-    above, wanted = source.path.rstrip("/"), ""
+    """The error for an empty prefix (a local one without its leading slash), with the nearest prefix that is not."""
+    root = "" if source.is_remote else "/"
+    # Without empty parts: prefix//code/ is the usual slip of who puts paths together.
+    above, wanted = "/".join(part for part in source.path.split("/") if part), ""
     names: list[str] = []
     while above and not names:
         above, _, wanted = above.rpartition("/")
@@ -125,13 +127,14 @@ def nothing_there(store: Store, source: Location) -> NothingThere:
         why = "the bucket is empty"
     elif near:
         found = next(name for name in names if name.rstrip("/") == near[0])
-        why = f"the nearest that exists is {top}{found}"
+        why = f"the nearest that exists is {root}{top}{found}"
     elif names:
         listed = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        why = f"{top or 'the bucket'} exists and holds {listed}"
+        why = f"{root + top or 'the bucket'} exists and holds {listed}"
     else:
         why = "the bucket is empty"
-    return NothingThere(f"{label} {source.path}" if source.path else "nothing to fetch", where=str(source), why=why)
+    what = f"{label} {root}{source.path}" if source.path else "nothing to fetch"
+    return NothingThere(what, where=f"{root}{source}", why=why)
 
 
 def _place(above: str, directories: set[str]) -> tuple[str, str]:

@@ -134,6 +134,21 @@ def test_an_empty_prefix_names_bucket_prefix_and_the_nearest_that_exists(
     assert not (tmp_path / "code").exists()
 
 
+def test_a_slash_too_many_is_found_out(bucket: Bucket, mover: Mover, tmp_path: Path) -> None:
+    bucket.put("a/code/x.py", b"x")
+    with pytest.raises(NothingThere) as caught:
+        mover.fetch(bucket.url("a//code/"), tmp_path)
+    assert "the nearest that exists is a/code/." in str(caught.value)
+
+
+def test_a_local_path_that_is_not_there_is_named_in_full(mover: Mover, tmp_path: Path) -> None:
+    (tmp_path / "codes").mkdir()
+    with pytest.raises(NothingThere) as caught:
+        mover.fetch(f"{tmp_path}/code", tmp_path)
+    assert f"there is nothing under {tmp_path}/code ({tmp_path}/code)" in str(caught.value)
+    assert f"the nearest that exists is {tmp_path}/codes/." in str(caught.value)
+
+
 def test_a_deep_path_that_never_was_is_answered_with_what_there_is(
     bucket: Bucket, mover: Mover, tmp_path: Path
 ) -> None:
