@@ -98,9 +98,11 @@ def gives_store_access(name: str) -> bool:
     )
 
 
-# How people name secrets. *_TOKENS is left out on purpose: MAX_TOKENS=1000000 is a number, and no secret.
+# How people name secrets. *_TOKENS is left out on purpose: MAX_TOKENS=1000000 is a number, and no secret. Some names
+# have nothing between their words: PGPASSWORD, SSHPASS.
 _SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|TOKEN|CREDENTIALS?|(?:API|ACCESS|SECRET|PRIVATE|AUTH|ENCRYPTION)_?KEY"
+    r"PASSWORDS?$|PASSWD$|PASSPHRASE$|SSHPASS$"
+    r"|(?:^|_)(?:PASS|SECRETS?|TOKEN|CREDENTIALS?|(?:API|ACCESS|ACCOUNT|SECRET|PRIVATE|AUTH|ENCRYPTION|KAGGLE)_?KEY"
     r"|SECRET_ACCESS_KEY|ACCESS_KEY_ID|AK|SK|CONNECTION_STRING|AUTHORIZATION_TOKEN)$",
     re.IGNORECASE,
 )

@@ -23,6 +23,9 @@ _SECRET_QUERY = re.compile(
     r"(?:x-amz-|x-obs-|x-oss-)?(?:signature|credential|security-token)|(?:aws|oss)?accesskeyid|sig|(?:access_)?token",
     re.IGNORECASE,
 )
+# & is \u0026 in the JSON that Go writes. A value ends where a shell, a JSON text or a page would end the URL, too.
+_QUERY = re.compile(r"(?:[?&;]|\\u0026)([^=&#;\s]+)=([^&#;\s\"'`<>()|\\]+)")
+_ENDS = re.compile(r"[\s\"'`<>()|;,]+")
 
 
 class Secrets:
@@ -50,7 +53,7 @@ class Secrets:
         """Register ``value``, known as ``name``. Returns a warning to print when it is too short to be masked, else "".
 
         A value of several lines (a private key, a JSON document) is masked line by line too, since that is how a
-        program prints it. The warning comes once a name.
+        program prints it, and the password in a URL (a database's) by itself. The warning comes once a name.
         """
         whole = value.strip()
         if not whole:
@@ -62,6 +65,7 @@ class Secrets:
                 self._too_short.add(name)
                 return f"{name} is shorter than {SHORTEST} bytes and cannot be masked where it is printed"
             pieces = {value, whole, *(line.strip() for line in whole.splitlines())}
+            pieces |= {found for _, found in secrets_in_url(whole)}
             fresh = [piece for piece in pieces if piece not in self._names and len(os.fsencode(piece)) >= SHORTEST]
             if fresh:
                 self._names.update(dict.fromkeys(fresh, name))
@@ -95,8 +99,10 @@ def register_environment(environ: Mapping[str, str], secrets: Secrets) -> list[s
     for name, value in environ.items():
         if is_secret_name(name) and not _is_path(value):
             warnings.append(secrets.add(name, value))
-        elif "://" in value:
-            warnings += [secrets.add(f"{name} ({part})", found) for part, found in secrets_in_url(value)]
+            continue
+        if name.lower().endswith("_proxy") and "://" not in value:  # curl and others take it without a scheme
+            value = f"http://{value}"
+        warnings += [secrets.add(f"{name} ({part})", found) for part, found in secrets_in_url(value)]
     return [warning for warning in warnings if warning]
 
 
@@ -111,22 +117,28 @@ def _is_path(value: str) -> bool:
     return value.startswith("/") and Path(value).exists()
 
 
-def secrets_in_url(url: str) -> list[tuple[str, str]]:
+def secrets_in_url(text: str) -> list[tuple[str, str]]:
     """What a URL gives away, as (part, value): userinfo, and the signature, key and token of a pre-signed one.
 
-    Values come as they stand and, where that differs, percent-decoded. A user name counts only when no password
-    goes with it (``https://TOKEN@host/``).
+    ``text`` may hold several (two indexes of pip, a command for a shell). Values come as they stand and, where that
+    differs, percent-decoded. A user name counts only over HTTP, where no password goes with it
+    (``https://TOKEN@host/``): ``ssh://git@host/`` is no secret.
     """
+    if "://" not in text:
+        return []
     found: list[tuple[str, str]] = []
-    if "://" not in url:
-        return found
-    userinfo, at, _ = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")
-    if at:
+    for url in dict.fromkeys((text, *_ENDS.split(text))):  # the whole, too: not everybody quotes a password
+        scheme, _, rest = url.partition("://")
+        userinfo, at, _ = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")
         user, colon, password = userinfo.partition(":")
-        found.append(("password", password) if colon else ("user", user))
-    for name, value in re.findall(r"[?&;]([^=&#;\s]+)=([^&#;\s]+)", url):
+        if colon:
+            found.append(("password", password))
+        elif at and scheme.lower().endswith(("http", "https")) and len(user.split()) == 1:
+            found.append(("user", user))
+    for name, value in _QUERY.findall(text):
         if _SECRET_QUERY.fullmatch(name):
             # X-Amz-Credential is KEY/date/region/s3/aws4_request: only the key is worth hiding.
             key_only = name.lower().endswith("credential")
             found.append((name, re.split("/|%2[Ff]", value)[0] if key_only else value))
-    return [(part, form) for part, value in found if value for form in dict.fromkeys((value, unquote(value)))]
+    forms = [(part, form) for part, value in found if value for form in (value, unquote(value))]
+    return list(dict.fromkeys(forms))

@@ -102,6 +102,13 @@ def test_whatever_is_added_is_masked_or_warned_of(value: str) -> None:
         ("https://host/o?x-obs-security-token=T#top", ["T"]),
         ("https://[half/o?Signature=S", ["S"]),
         ("https://u:secret/with/slash@host", []),  # a slash ends the authority: that is a host named u
+        ("git+https://token-alone@host/x.git", ["token-alone"]),
+        ("ssh://git@host/x.git", []),
+        ("https://me:one@a/simple https://me:two@b/simple", ["one", "two"]),
+        ("curl 'https://host/o?Signature=5ig' && wget \"https://me:pw@b\"; true", ["pw", "5ig"]),
+        ('{"url":"https://host/o?AccessKeyId=KEY\\u0026Signature=5ig\\u0026Expires=1"}', ["KEY", "5ig"]),
+        ('postgres://me:it\'s,"odd"@host/db', ['it\'s,"odd"']),
+        ("curl https://host; git clone git@host:x https://me:pw@b", ["pw"]),
     ],
 )
 def test_a_url_gives_away(url: str, values: list[str]) -> None:
@@ -121,6 +128,13 @@ def test_variables_named_like_secrets_and_urls_with_credentials_are_registered()
         "DB_PASSWORD": "db-password",
         "HF_TOKEN": "hf-token-value",
         "SecurityToken": "huawei-token",
+        "PGPASSWORD": "postgres-password",
+        "SSHPASS": "ssh-password",
+        "SMTP_PASS": "smtp-password",
+        "DB_CREDENTIALS": "redis://me:redis-password@host/0",
+        "http_proxy": "me:proxy-password@proxy.test:3128",
+        "GIT_REMOTE": "ssh://git@host.test/x.git",
+        "COMPASS": "north by northwest",
         "S3_SECRET_ACCESS_KEY": "s3-secret",
         "PIP_INDEX_URL": "https://me:index-password@pypi.test/simple",
         "MODEL_URL": "https://b.obs.test/m?AccessKeyId=AKIA123&Signature=signature",
@@ -132,7 +146,8 @@ def test_variables_named_like_secrets_and_urls_with_credentials_are_registered()
     assert register_environment(environ, secrets) == []
     assert set(secrets.values()) == {
         "wandb-value", "db-password", "hf-token-value", "huawei-token", "s3-secret", "index-password",
-        "AKIA123", "signature",
+        "AKIA123", "signature", "postgres-password", "ssh-password", "smtp-password", "proxy-password",
+        "redis://me:redis-password@host/0", "redis-password",
     }  # fmt: skip
 
 
