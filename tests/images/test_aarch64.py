@@ -62,13 +62,16 @@ def tree(workshop: Workshop, runtime: str, machine: aarch64.Machine) -> Path:
             shutil.copytree(root / "opt/bootstrap", tree, symlinks=True)
         finally:
             workshop.engine.podman("image", "unmount", runtime)
-        exchange_compiled_files(tree, wheels, machine)
+        words = ["-I", "-c", "import sys; print(*sys.builtin_module_names)"]
+        told = workshop.engine.run(runtime, *words, options=["--entrypoint=/opt/bootstrap/bin/python3"])
+        exchange_compiled_files(tree, wheels, machine, built_in=told.stdout.split())
         return str(tree)
 
     return Path(workshop.once("aarch64", make))
 
 
-def exchange_compiled_files(tree: Path, wheels: Path, machine: aarch64.Machine) -> None:
+def exchange_compiled_files(tree: Path, wheels: Path, machine: aarch64.Machine, built_in: list[str]) -> None:
+    """``built_in``: the modules that our interpreter has inside, some of which are files of their own at Debian's."""
     (python,) = (tree / "bin").glob("python3.*")
     packages = tree / "lib" / python.name / "site-packages"
     library = machine.root / "usr/lib" / python.name / "lib-dynload"
@@ -82,6 +85,9 @@ def exchange_compiled_files(tree: Path, wheels: Path, machine: aarch64.Machine) 
             shutil.copy2(unpacked / like.relative_to(packages), like)
         elif path.parent.name == "lib-dynload" and (library / like.name).exists():  # else Debian has it built in
             shutil.copy2(library / like.name, like)
+    for name in built_in:
+        for module in library.glob(f"{name}.*.so"):
+            shutil.copy2(module, tree / "lib" / python.name / "lib-dynload")
     shutil.copy2(machine.root / "usr/bin" / python.name, python)
     words = COMPILE.format(to="/opt/bootstrap/bin/bootstrap", source="/mnt/bootstrap.c")
     done = machine.run("sh", "-c", words, mounts={tree: "/opt/bootstrap", recipe.PROJECT / "docker": "/mnt"})
