@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from ..job import AskedBy
 
+LONGEST_POLL = (1 << 31) - 1  # milliseconds, 24 days: the kernel counts them in an int
+
 # A fault of our own raises SEGV, BUS, FPE and ILL, and a handler that returns from one would loop for ever; PIPE and
 # XFSZ are raised by our own writes. None of them can be told from one that was sent to us to be passed on.
 OURS_ALONE: frozenset[int] = frozenset(
@@ -65,7 +67,7 @@ class Stop:
             os.eventfd_write(self._fd, 1)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Sleep until a stop is asked for, at most ``timeout`` seconds; whether it was."""
+        """Sleep until a stop is asked for, at most ``timeout`` seconds (and 24 days); whether it was."""
         if not self._set:
             _readable(self._fd, timeout)
         return self._set
@@ -139,7 +141,9 @@ class Signals:
             pass
 
     def wait(self, timeout: float | None = None) -> list[int]:
-        """Sleep until signals come, or at most ``timeout`` seconds (None: for ever); their numbers, in order."""
+        """Sleep until signals come, or at most ``timeout`` seconds (None: for ever, else 24 days at most); their numbers,
+        in order.
+        """
         looked_at, self._looked_at = self._looked_at, []
         if not _readable(self._read, 0 if looked_at else timeout):
             return looked_at
@@ -169,4 +173,4 @@ def _readable(fd: int, timeout: float | None) -> bool:
     poller = select.poll()
     poller.register(fd, select.POLLIN)
     # rounded up: a deadline that is 0.3 ms away must not become a busy loop of zero waits
-    return bool(poller.poll(None if timeout is None else max(0, math.ceil(timeout * 1000))))
+    return bool(poller.poll(None if timeout is None else min(max(0, math.ceil(timeout * 1000)), LONGEST_POLL)))

@@ -281,6 +281,13 @@ def test_a_time_limit_ends_the_command(boot: Start) -> None:
     assert run.report()["stopped_by"] == "nobody"  # the delivery has no deadline: nobody waits to kill us
 
 
+@pytest.mark.parametrize("limit", ["timeout", "stall_timeout"])
+def test_a_limit_of_months_is_no_limit_of_ours(boot: Start, limit: str) -> None:
+    """The kernel counts the milliseconds of a poll in an int, which is full after 24 days."""
+    run = boot("sh", "-c", "sleep 0.1; exit 6", **{limit: 200 * 86400.0})
+    assert run.wait() == 6
+
+
 # --- orphans and leftovers -------------------------------------------------------------------------------------------
 
 
