@@ -30,19 +30,17 @@ def read(url: str = DEFAULT_URL, limit: float = LIMIT) -> dict[str, str]:
     """The service's ``credential``, as it stands. :raises SecretUnreadable: no whole answer within ``limit`` seconds"""
     import http.client  # not for jobs that never ask
 
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise UsageError("the metadata service's address is not an http URL", where=url)
+    host, port = _address(url)
     until = time.monotonic() + limit
     try:
-        status, body = _ask(parts.hostname, parts.port or 80, "PUT", _TOKEN_PATH, _TOKEN_LIFE, until)
+        status, body = _ask(host, port, "PUT", _TOKEN_PATH, _TOKEN_LIFE, until)
         if status == 200:
             headers = {"X-securitykey-Token": body.decode("ascii").strip()}
         elif status in (404, 405):
             headers = {}
         else:
             raise _unreadable(url, f"HTTP status {status} for a session token")
-        status, body = _ask(parts.hostname, parts.port or 80, "GET", _KEY_PATH, headers, until)
+        status, body = _ask(host, port, "GET", _KEY_PATH, headers, until)
     except ValueError:  # what http.client says of a token with a line break would quote it
         raise _unreadable(url, "its session token cannot be one") from None
     except (OSError, http.client.HTTPException) as error:
@@ -57,6 +55,22 @@ def read(url: str = DEFAULT_URL, limit: float = LIMIT) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError):
         # Never the answer itself: it may hold half a key.
         raise _unreadable(url, "its answer is not the JSON of a credential") from None
+
+
+def _address(url: str) -> tuple[str, int]:
+    why = "it has another scheme, or no host"
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname:
+            return parts.hostname, parts.port or 80
+    except ValueError as error:  # half a bracket, a port that is none
+        why = str(error)
+    raise UsageError(
+        "the metadata service's address is not an http URL",
+        where=url,
+        why=why,
+        remedy=f"write it as {DEFAULT_URL}, or leave it out",
+    )
 
 
 def _ask(host: str, port: int, method: str, path: str, headers: dict[str, str], until: float) -> tuple[int, bytes]:

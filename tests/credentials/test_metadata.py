@@ -171,9 +171,9 @@ def test_an_absent_service_is_one_message() -> None:
         metadata.read(url)
 
 
-@pytest.mark.parametrize("url", ["169.254.169.254", "ftp://host", "http://"])
+@pytest.mark.parametrize("url", ["169.254.169.254", "ftp://host", "http://", "http://host:99999", "http://[::1"])
 def test_an_address_that_is_no_http_url_is_refused(url: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"not an http URL .* write it as http://169\.254\.169\.254, or leave it out"):
         metadata.read(url)
 
 
