@@ -106,7 +106,7 @@ class Hub:
         self._tell(plain({"over": True}))
         self._meeting.close()
         channel.close()
-        for member in self._members.values():
+        for member in list(self._members.values()):  # somebody may come at this very moment
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 await asyncio.wait_for(member.writer.drain(), 1.0)
             member.writer.close()

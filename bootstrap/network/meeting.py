@@ -47,27 +47,30 @@ def meet(
     hub = Hub(cluster.size, secret, port, silence_s) if cluster.node_rank == 0 else None
     peers = None
     try:
-        line = _join(cluster, card, port, secret, wait, stop, log)
+        line, refused = _join(cluster, card, port, secret, wait, stop, log)
         tune(line.socket, silence_s)
         peers = Peers(cluster.node_rank, line, hub)
-        _await_all(peers, cluster, wait, stop, log)
+        _await_all(peers, cluster, wait, stop, log, refused)
     except BaseException:
         if peers is not None:
-            peers.close()
+            peers.close(in_peace=False)  # the others must not count on us
         elif hub is not None:
             hub.close()
         raise
     return peers
 
 
-def _join(cluster: Cluster, card: Card, port: int, secret: bytes, wait: Wait, stop: StopRequest, log: Log) -> Line:
-    """The way to the hub, tried until the deadline."""
+def _join(
+    cluster: Cluster, card: Card, port: int, secret: bytes, wait: Wait, stop: StopRequest, log: Log
+) -> tuple[Line, str]:
+    """The way to the hub, tried until the deadline; and why it was refused before, if it was."""
     host = "127.0.0.1" if cluster.node_rank == 0 else cluster.master.host
     refused = ""
     while True:
         try:
             addresses = resolve(host, deadline_s=wait.left, stop=stop, log=log)
-            return _connect(addresses, port, cluster.node_rank, card, secret, min(_ONE_TRY, max(wait.left, 1.0)))
+            patience = min(_ONE_TRY, max(wait.left, 1.0))
+            return _connect(addresses, port, cluster.node_rank, card, secret, patience), refused
         except NameUnresolved as error:
             why = f"{error.what} ({error.why})"
         except Refused as refusal:
@@ -111,17 +114,18 @@ def _connect(addresses: Sequence[str], port: int, rank: int, card: Card, secret:
     raise problem or OSError("the name has no address")
 
 
-def _await_all(peers: Peers, cluster: Cluster, wait: Wait, stop: StopRequest, log: Log) -> None:
+def _await_all(peers: Peers, cluster: Cluster, wait: Wait, stop: StopRequest, log: Log, refused: str) -> None:
     hosts = [node.host for node in cluster.nodes]
     while not peers.all_here(min(wait.left, 5.0), stop):
         awaited = named(peers.awaited(), hosts)
         if wait.left > 0 and not peers.lost and not stop.is_set():
             log.info("waiting for nodes", awaited=awaited, left_s=round(wait.left))
             continue
+        why = peers.lost or ("asked to stop" if stop.is_set() else "the deadline has passed")
         raise PeersMissing(
             f"{len(peers.awaited())} of {cluster.size} nodes did not come"
             if awaited
             else "The conversation with node 0 ended before all nodes had come",
             where=awaited,
-            why=peers.lost or ("asked to stop" if stop.is_set() else "the deadline has passed"),
+            why=f"{why}; at first {refused}" if refused else why,
         )

@@ -74,6 +74,7 @@ class Peers:
         self._failures: list[Failure] = []  # the others'
         self._first: Failure | None = None  # of these, for the listener
         self._news: list[Failure] = []  # these and our own, in the order of the hub
+        self._own: Failure | None = None  # ours, as it was told
         self._ended: dict[int, int] = {}
         self._over = False  # the hub said goodbye
         self._closed = False  # we did
@@ -98,7 +99,10 @@ class Peers:
         """All bad news, this node's own too, once all nodes have told how they ended or ``patience_s`` are over."""
         self._wait(self._all_told, time.monotonic() + patience_s, stop)
         with self._changed:
-            return tuple(self._news)
+            news = list(self._news)
+        if self._own is not None and not any(failure.rank == self.rank for failure in news):
+            news.append(self._own)  # node 0 had left by then
+        return tuple(news)
 
     def _all_told(self) -> bool:
         return {*self._ended, *(failure.rank for failure in self._news if failure.lost)} >= set(range(len(self._cards)))
@@ -152,6 +156,7 @@ class Peers:
 
     def failed(self, facts: Mapping[str, object]) -> None:
         """Tell the others that this node's command failed. Never raises: they may be gone already."""
+        self._own = Failure(self.rank, self._cards[self.rank].host, False, dict(facts), time.time())
         self._say({"failed": dict(facts)})
 
     def ended(self, code: int) -> None:
@@ -167,12 +172,13 @@ class Peers:
         with self._changed:
             return self._ended.get(rank)
 
-    def close(self) -> None:
-        """Leave in peace: the others do not take it for a failure. Node 0 ends the conversation for all. Not to be
-        called by a listener of :meth:`on_failure`.
+    def close(self, *, in_peace: bool = True) -> None:
+        """Leave: in peace, the others do not take it for a failure; else we count as gone, or, while they still meet,
+        as not there yet. Node 0 ends the conversation for all. Not to be called by a listener of :meth:`on_failure`.
         """
         if not self._closed:
-            self._say({"bye": True})
+            if in_peace:
+                self._say({"bye": True})
             self._closed = True
         # Our last lines count only once the hub has read them: it answers the end of ours with the end of its own.
         self._shut(socket.SHUT_WR)

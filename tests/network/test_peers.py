@@ -187,6 +187,28 @@ def test_a_stop_request_ends_the_meeting() -> None:
         join(2, 1, free_port(), stop=stop)
 
 
+def test_who_gave_up_before_all_had_come_does_not_count_and_may_come_back_from_elsewhere() -> None:
+    hub = Hub(3, SECRET, 0, 60.0)
+
+    def come(rank: int, address: str, deadline_s: float) -> Peers:
+        card, log = Card(f"host-{rank}", address), Heard()
+        stop = threading.Event()
+        return meet(
+            cluster(3, rank), card, port=hub.meeting_port, secret=SECRET, deadline_s=deadline_s, stop=stop, log=log
+        )
+
+    try:
+        with pytest.raises(PeersMissing, match="2 of 3 nodes did not come"):
+            come(1, "10.0.0.1", 1.5)
+        with pytest.raises(PeersMissing) as caught:
+            come(2, "10.0.0.2", 1.5)
+        assert caught.value.where == "node 0 (127.0.0.1), node 1 (name unknown)"
+        with pytest.raises(PeersMissing, match="2 of 3 nodes did not come"):
+            come(1, "10.0.0.9", 1.5)  # its new container has another address
+    finally:
+        hub.close()
+
+
 def test_a_port_that_is_taken_is_said_at_once() -> None:
     with socket.create_server(("", 0)) as taken, pytest.raises(PeersMissing, match="cannot listen"):
         join(2, 0, taken.getsockname()[1])
@@ -326,6 +348,23 @@ def test_leaving_in_peace_is_no_failure() -> None:
         peers[0].close()
         assert peers[1].wait_for_end_of(0, threading.Event()) is None
         assert told == [[], [], []]
+
+
+def test_leaving_otherwise_is_one() -> None:
+    with together(3) as peers:
+        heard, there = heard_by(peers[0])
+        peers[2].close(in_peace=False)
+        assert there.wait(30)
+        assert heard == [Failure(2, "host-2", True, {})]
+
+
+def test_a_failure_that_node_0_no_longer_hears_is_known_to_its_own_node() -> None:
+    with together(2) as peers:
+        peers[0].failed({"exit": 1})
+        peers[0].close()
+        peers[1].failed({"exit": 3})
+        news = peers[1].all_news(30, threading.Event())
+        assert [(failure.rank, failure.facts) for failure in news] == [(0, {"exit": 1}), (1, {"exit": 3})]
 
 
 def test_the_others_may_wait_for_node_0_to_end() -> None:
