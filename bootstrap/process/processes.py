@@ -46,6 +46,12 @@ def strangers() -> frozenset[int]:
     return frozenset(process.pid for process in _everyone() if process.parent == me) if _proc_is_ours() else frozenset()
 
 
+def ended() -> list[Process]:
+    """Children of ours that have ended, and whose status nobody has taken yet."""
+    me = os.getpid()
+    return [each for each in _everyone() if each.parent == me and each.state == "Z"] if _proc_is_ours() else []
+
+
 def descendants(leader: int, strangers: frozenset[int] = frozenset()) -> list[Process]:
     """All living processes that the command ``leader`` left or has: in its session or group, or descended from us.
 

@@ -141,9 +141,7 @@ class Signals:
             pass
 
     def wait(self, timeout: float | None = None) -> list[int]:
-        """Sleep until signals come, or at most ``timeout`` seconds (None: for ever, else 24 days at most); their numbers,
-        in order.
-        """
+        """Sleep until signals come, at most ``timeout`` seconds (and 24 days; None: for ever); their numbers."""
         looked_at, self._looked_at = self._looked_at, []
         if not _readable(self._read, 0 if looked_at else timeout):
             return looked_at

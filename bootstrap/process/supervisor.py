@@ -266,9 +266,15 @@ class _Life:
             while True:
                 # looked at first: a child in our own group is a helper that somebody else of us waits for
                 info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                if info is None or info.si_pid == self.pid or _group(info.si_pid) == os.getpgrp():
+                if info is None or info.si_pid == self.pid:
                     return
+                if _group(info.si_pid) == os.getpgrp():
+                    break
                 os.waitpid(info.si_pid, os.WNOHANG)
+            # The kernel goes on showing us that one: a stranger stays for as long as we do. There may be others behind.
+            for process in processes.ended():
+                if process.group != os.getpgrp() and process.pid != self.pid:
+                    os.waitpid(process.pid, os.WNOHANG)
         except ChildProcessError:
             pass
 
@@ -310,7 +316,7 @@ class _Life:
         now = time.monotonic()
         if now >= self.timeout_at:
             self.timeout_at = math.inf
-            self._stop(AskedBy.TIMEOUT, None, f"it ran longer than {self.launch.timeout:g} s")
+            self._stop(AskedBy.TIMEOUT, None, f"it ran longer than {round(self.launch.timeout, 1):g} s")
         if self.watch is not None and not self.suspended and self.watch.stalled(self.pump.bytes):
             self._stalled()
         if now >= self.term_at:

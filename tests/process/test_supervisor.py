@@ -302,6 +302,22 @@ def test_orphans_are_adopted_and_reaped(boot_in_every_mode: Start, directory: Pa
     assert run.wait() == 143
 
 
+def test_orphans_are_reaped_behind_a_child_that_nobody_waits_for(directory: Path) -> None:
+    """What an entry point started in our process group, before it became us, and what has ended since."""
+    (directory / "orphans").write_text(
+        "until grep -qs ') Z ' /proc/$(cat service)/stat; do sleep 0.02; done\n"
+        "for i in 1 2 3; do (setsid sh -c 'echo $$ >>pids' &); done\n"
+        "until [ $(wc -l <pids) = 3 ]; do sleep 0.02; done 2>/dev/null\n"
+        "i=0; while [ $i -lt 500 ]; do i=$((i+1)); sleep 0.02\n"
+        "for pid in $(cat pids); do test -e /proc/$pid && continue 2; done; exit 0; done; exit 1\n"
+    )
+    options = {"argv": ["sh", "orphans"], "report": str(directory / "report.json")}
+    script = 'sleep 0.1 & echo $! >service; exec "$1" -m tests.process.driver "$2"'
+    argv = ["bash", "-c", script, "entrypoint", sys.executable, json.dumps(options)]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run(argv, cwd=directory, env=environ, timeout=60).returncode == 0
+
+
 def test_a_grandchild_that_keeps_the_pipe_delays_the_end_by_a_bounded_second(boot_in_every_mode: Start) -> None:
     run = boot_in_every_mode("bash", "-c", "(sleep 0.3; echo late; exec sleep 60) & echo early; exit 3")
     begin = time.monotonic()
