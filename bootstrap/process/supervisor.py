@@ -316,7 +316,7 @@ class _Life:
         now = time.monotonic()
         if now >= self.timeout_at:
             self.timeout_at = math.inf
-            self._stop(AskedBy.TIMEOUT, None, f"it ran longer than {round(self.launch.timeout, 1):g} s")
+            self._stop(AskedBy.TIMEOUT, None, f"it ran longer than {self.launch.timeout:.1f} s")
         if self.watch is not None and not self.suspended and self.watch.stalled(self.pump.bytes):
             self._stalled()
         if now >= self.term_at:

@@ -305,6 +305,7 @@ def test_a_time_limit(container: Container) -> None:
     result = container.run("--timeout", "1", "--", "sleep", "600")
     assert (result.code, result.record["user"]["asked_by"]) == (143, "timeout"), result.stderr
     assert result.record["reason_id"] == "stopped-by-timeout"
+    assert "it ran longer than 1.0 s" in result.stderr
     assert time.monotonic() - began < 30
 
 
