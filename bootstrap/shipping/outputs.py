@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BootstrapError
+from ..errors import BootstrapError, NothingThere
 from ..job import Job, Log, Output, StopRequest
 from ..storage.open import Stores
 from ..storage.transfer import Report, deliver
@@ -46,6 +47,13 @@ def deliver_outputs(
     for output in job.delivered_outputs:
         target = target_of(output, job, shared)
         try:
+            if not os.path.lexists(output.directory):
+                raise NothingThere(
+                    "the directory of an output is gone",
+                    where=output.directory,
+                    why="it was made before the command started, which has removed or renamed it",
+                    remedy="have the command leave its results in that directory",
+                )
             report = deliver(stores, Path(output.directory), target, links=links, stop=stop, log=log)
         except BootstrapError as error:
             yield Delivery(output, target, error=error)

@@ -115,12 +115,14 @@ def _undelivered(run: Run) -> BootstrapError | None:
     what = "the command succeeded, but its outputs were not all delivered"
     where = ", ".join(f"{output.directory} -> {shown(output.url)}" for output in lost)
     errors = [delivery.error for delivery in run.deliveries if delivery.error]
-    for error in errors:
+    if errors:
+        error = next((error for error in errors if isinstance(error, CredentialsExpired)), errors[0])
+        why = f"{error.what} ({error.where}): {error.why}"
         if isinstance(error, CredentialsExpired):
             remedy = f"the files are still on disk as named above; {error.remedy}"
-            return CredentialsExpired(
-                what, where=where, why=f"{error.what} ({error.where}): {error.why}", remedy=remedy
-            )
+            return CredentialsExpired(what, where=where, why=why, remedy=remedy)
+        remedy = f"{error.remedy}; what the command left is still on disk; --allow-undelivered makes this a warning"
+        return OutputsUndelivered(what, where=where, why=why, remedy=remedy)
     files = sum(len(delivery.report.failed) for delivery in run.deliveries if delivery.report)
-    why = str(errors[0]).rstrip(".") if errors else f"{files} files failed" if files else "the time was up"
-    return OutputsUndelivered(what, where=where, why=why)
+    failed = "1 file" if files == 1 else f"{files} files"
+    return OutputsUndelivered(what, where=where, why=f"{failed} failed" if files else "the time was up")

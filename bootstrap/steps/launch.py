@@ -10,7 +10,7 @@ from dataclasses import asdict
 from ..credentials.handover import for_command
 from ..job import Ending, Job
 from ..process.budget import Budget
-from ..process.command import Resolved, resolve
+from ..process.command import Resolved, resolve, without_redirections
 from ..process.environment import child_environment
 from ..process.restarts import supervise_with_restarts
 from ..process.supervisor import Launch
@@ -38,7 +38,7 @@ def step(run: Run) -> None:
         if command is None:
             run.ending = engine.follow(run, process)
         else:
-            run.console.info(f"{' '.join(plan.command)} in {job.work_dir}")
+            run.console.info(f"{' '.join(without_redirections(plan.command)[0])} in {job.work_dir}")
             run.ending = _supervised(run, job, command, environ)
             cluster.tell(run)  # the others leave the engine while what is beside the command still answers
     run.record.update(user=_told(run.ending))
