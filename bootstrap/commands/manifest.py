@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import UsageError
 from ..rehearsal import jobfile, manifest
+
+_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     claim, _, path = (arguments.nas or "").partition(":")
+    if arguments.nas is not None and not _CLAIM.fullmatch(claim):
+        raise UsageError(f"--nas {arguments.nas}: {claim!r} is no name of a volume claim", remedy="say CLAIM[:PATH]")
     if path and not path.startswith("/"):
         raise UsageError(f"--nas {arguments.nas}: the path must be absolute")
     job = jobfile.read(arguments.job)
@@ -32,6 +37,10 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for task in job.tasks:
         if not task.command:
             print(f"warning: task {task.name} has no command: its image's own runs, without us", file=sys.stderr)
+        if task.working_dir and not claim:
+            print(
+                f"warning: {task.working_dir} of task {task.name} needs --nas where it is on the NAS", file=sys.stderr
+            )
     made = manifest.volcano_job(job, queue=arguments.queue, nas_claim=claim, nas_path=path or "/nfs/testdata")
     if arguments.format == "json":
         print(json.dumps(made, indent=2, ensure_ascii=False))

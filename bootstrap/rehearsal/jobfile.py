@@ -23,7 +23,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,23 @@ def read(path: Path) -> JobFile:
         raise JobFileInvalid("the job file holds no job", where=str(path), why="it begins with jobname: and tasks:")
     job = check.job(document)
     check.done()
+    return replace(job, warnings=tuple(_warnings(job, text)))
+
+
+def _warnings(job: JobFile, text: str) -> Iterator[str]:
+    import yaml
+
     # The manager's own parser does not take comments everywhere, its guide says; ours does not mind.
-    comments = [number for number, line in enumerate(text.splitlines(), 1) if re.search(r"(^|\s)#", line)]
+    marks = [(one.start_mark.index, one.end_mark.index) for one in yaml.scan(text) if isinstance(one, yaml.ScalarToken)]
+    signs = [found.start() for found in re.finditer(r"(?<!\S)#", text)]
+    comments = [sign for sign in signs if not any(begin <= sign < end for begin, end in marks)]  # not a script's own
     if comments:
-        lines = ", ".join(map(str, comments[:5])) + (", ..." if len(comments) > 5 else "")
-        return JobFile(job.name, job.tasks, (f"comments in line {lines}: vcctl may refuse them; remove them there",))
-    return job
+        numbers = list(dict.fromkeys(text.count("\n", 0, sign) + 1 for sign in comments))
+        lines = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        yield f"comments in line {lines}: vcctl may refuse them; remove them there"
+    if job.name[:1].isdigit():
+        why = "Kubernetes wants a letter first in the name of a service, and hosts are found by one"
+        yield f"jobname {job.name} begins with a digit: {why}"
 
 
 def _parsed(text: str, path: Path, check: _Check) -> Any:
@@ -92,13 +103,17 @@ def _parsed(text: str, path: Path, check: _Check) -> Any:
         """PyYAML takes the last of two equal keys without a word."""
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        keys = [loader.construct_object(key) for key, _ in node.value]
-        for place, key in enumerate(keys):
-            if key in keys[:place]:
-                mark = node.value[place][0].start_mark
+        seen: list[Any] = []
+        for entry, _ in node.value:
+            if entry.tag.endswith(":merge"):  # << takes the fields of another task, which may be overridden here
+                continue
+            key = loader.construct_object(entry)
+            if key in seen:
+                line = entry.start_mark.line + 1
                 raise JobFileInvalid(
-                    f"{key!r} is given twice", where=f"{path}, line {mark.line + 1}", remedy="remove one of them"
+                    f"{key!r} is given twice", where=f"{path}, line {line}", remedy="remove one of them"
                 )
+            seen.append(key)
         return dict(loader.construct_mapping(node, deep=True))
 
     Loader.add_constructor("tag:yaml.org,2002:map", mapping)
@@ -106,8 +121,8 @@ def _parsed(text: str, path: Path, check: _Check) -> Any:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:
         for number, line in enumerate(text.splitlines(), 1):
-            if "\t" in line[: len(line) - len(line.lstrip())]:
-                check.wrong(f"line {number}", "a tab; YAML is indented with spaces only")
+            if re.match(r"\s*\t|\s*(- )*[\w-]+:\s*\t", line):
+                check.wrong(f"line {number}", "a tab; YAML has spaces only, before a field and behind its colon")
         check.done()
         raise JobFileInvalid("the job file is not YAML", where=str(path), why=" ".join(str(error).split())) from error
 
@@ -159,12 +174,15 @@ class _Check:
         if not isinstance(image, str) or not image.strip() or " " in image:
             self.wrong(f"{where}, image", "the name of an image is needed")
             image = ""
+        directory = entry.get("workingDir") or ""
+        if directory and not str(directory).startswith("/"):
+            self.wrong(f"{where}, workingDir", f"{directory!r} is no absolute path")
         return Task(
             name=name,
             image=image,
             amount=amount,
             command=tuple(self._command(entry, where)),
-            working_dir=str(entry.get("workingDir") or ""),
+            working_dir=str(directory),
             resources=self._resources(entry.get("resources") or {}, where),
             ports=tuple(self._ports(entry.get("ports") or [], where)),
         )
@@ -186,7 +204,11 @@ class _Check:
         if value is None:
             return ()
         if isinstance(value, str):
-            return shlex.split(value)
+            try:
+                return shlex.split(value)
+            except ValueError as error:  # a quotation without its end
+                self.wrong(where, f"{value!r} are no words of a command: {str(error).lower()}")
+                return ()
         if isinstance(value, list) and not any(isinstance(word, dict | list) or word is None for word in value):
             return [str(word) for word in value]
         self.wrong(where, 'a list of words is needed, such as ["python", "train.py"]')
@@ -205,6 +227,7 @@ class _Check:
         return found
 
     def _ports(self, value: Any, where: str) -> Iterator[tuple[str, int]]:
+        seen = set()
         for entry in [value] if isinstance(value, dict) else value if isinstance(value, list) else []:
             if not isinstance(entry, dict):
                 self.wrong(f"{where}, ports", "each has a number and a name")
@@ -218,7 +241,11 @@ class _Check:
                 continue
             if name is not None and not _PORT_NAME.fullmatch(str(name)):
                 self.wrong(f"{where}, ports, name", f"{name!r}: at most 15 letters and digits, one letter at least")
-            yield str(name or f"port{number}"), number
+            name = str(name or f"port{number}")
+            if name in seen:
+                self.wrong(f"{where}, ports, name", f"two ports are named {name}")
+            seen.add(name)
+            yield name, number
 
     def _label(self, value: Any, where: str) -> str:
         text = "" if value is None else str(value)

@@ -156,6 +156,13 @@ def test_a_command_without_anything_of_a_shell_is_words(tmp_path: Path) -> None:
         ("jobname: a\ntasks:\n  - image: x\n    image: y\n", "'image' is given twice"),
         ("jobname: a\r\ntasks:\r\n\t- image: x\r\n", "line 3: a tab"),
         ("jobname: a\ntasks:\n  - {image: x, amount: '2'}\n", "'2' is no number of containers"),
+        ("jobname: a\ntasks:\n  - image:\tx\n", "line 3: a tab"),
+        (
+            "jobname: a\ntasks:\n  - image: x\n    command: python t.py 'a\n",
+            'task 0, command: "python t.py \'a" are no',
+        ),
+        ("jobname: a\ntasks:\n  - {image: x, workingDir: code}\n", "task 0, workingDir: 'code' is no absolute path"),
+        ("jobname: a\ntasks:\n  - {image: x, ports: [{number: 1, name: a}, {number: 2, name: a}]}\n", "named a"),
     ],
 )
 def test_what_users_stumble_over_is_named_with_its_place(text: str, words: str, tmp_path: Path) -> None:
@@ -185,5 +192,36 @@ def test_all_that_is_wrong_is_said_at_once_with_our_exit_code(tmp_path: Path) ->
 
 
 def test_comments_are_warned_of_since_the_manager_may_refuse_them(tmp_path: Path) -> None:
-    made = manifest(tmp_path, "jobname: a  # mine\n" + TASK)
-    assert made.returncode == 0 and "comments in line 1" in made.stderr
+    made = manifest(tmp_path, "jobname: a  # mine\n" + TASK + "# the end\n")
+    assert made.returncode == 0 and "comments in line 1, 5:" in made.stderr
+
+
+def test_what_looks_like_a_comment_in_a_script_is_none(tmp_path: Path) -> None:
+    task = "  - image: x\n    command: |\n      # first\n      python a.py # then\n    args: ['# no']\n"
+    made = manifest(tmp_path, f"jobname: a\ntasks:\n{task}")
+    assert (made.returncode, made.stderr) == (0, "")
+
+
+def test_a_task_may_take_the_fields_of_another(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "jobname: a\ntasks:\n  - &first {name: b, image: x, command: y}\n  - {<<: *first, name: c}\n"
+    )
+    assert [(task.name, task.image) for task in read(tmp_path / "job.yaml").tasks] == [("b", "x"), ("c", "x")]
+
+
+def test_a_jobname_that_no_service_can_have_is_warned_of(tmp_path: Path) -> None:
+    made = manifest(tmp_path, "jobname: 1a\n" + TASK)
+    assert made.returncode == 0 and "jobname 1a begins with a digit" in made.stderr
+
+
+@pytest.mark.parametrize("nas", ["", ":/x", "My_Claim", "claim:relative"])
+def test_a_nas_that_is_none_is_refused(nas: str, tmp_path: Path) -> None:
+    made = manifest(tmp_path, "jobname: a\n" + TASK, "--nas", nas)
+    assert made.returncode == 101 and f"--nas {nas}: " in made.stderr
+
+
+def test_a_working_directory_without_the_nas_is_warned_of(tmp_path: Path) -> None:
+    task = "  - {image: x, command: y, workingDir: /nfs/testdata/code}\n"
+    made = manifest(tmp_path, f"jobname: a\ntasks:\n{task}")
+    assert made.returncode == 0 and "/nfs/testdata/code of task task-0 needs --nas" in made.stderr
+    assert manifest(tmp_path, f"jobname: a\ntasks:\n{task}", "--nas", "claim").stderr == ""
