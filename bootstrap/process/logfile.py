@@ -11,7 +11,9 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import stat
 import time
+from contextlib import suppress
 
 RETRY = 1.0  # seconds between attempts while the disk refuses
 STATE_EVERY = 10.0  # seconds; a progress bar is kept this often in a compacted log
@@ -30,13 +32,16 @@ class LogFile:
         self._again = 0.0
         self._fd = -1
         self._offset = 0  # in the whole output
-        self._segments: list[str] = []
+        self._segments: list[tuple[int, str]] = []  # offset in the whole output, and name
         self._cut = 0
         self._trouble = ""
         try:
             self._join()  # what a run that was killed has left
             self._fd = _open(path)
-            self._offset = os.fstat(self._fd).st_size
+            found = os.fstat(self._fd)
+            self._offset = found.st_size
+            if not stat.S_ISREG(found.st_mode):  # /dev/null, a terminal, a pipe: nothing grows there
+                self._limit = limit = None
         except OSError as error:
             self._cause = error.strerror or str(error)
         self._left = max(0, limit // 2 - self._offset) if limit else None  # room in the file that is being written
@@ -108,11 +113,12 @@ class LogFile:
             return
         os.close(self._fd)
         self._fd = fd
-        self._segments.append(name)
+        self._segments.append((self._offset, name))
         if len(self._segments) > 2:
-            oldest = self._segments.pop(0)
-            self._cut += os.path.getsize(oldest)
-            os.unlink(oldest)
+            start, oldest = self._segments.pop(0)
+            self._cut += self._segments[0][0] - start
+            with suppress(OSError):  # somebody else has removed it, or removed our leave to do so
+                os.unlink(oldest)
 
     def _join(self) -> None:
         """Append the segments to the file, the gap before them stated."""

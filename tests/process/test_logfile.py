@@ -86,6 +86,32 @@ def test_while_it_runs_a_reader_finds_every_part_by_its_offset(tmp_path: Path) -
     log.close()
 
 
+def test_a_part_that_somebody_removes_is_a_gap_and_stops_nothing(tmp_path: Path) -> None:
+    data = numbers(1000)
+    log = LogFile(str(tmp_path / "log"), 1000)
+    log.write(data[:900])
+    for _, file in parts(str(tmp_path / "log"))[1:]:
+        os.unlink(file)
+    log.write(data[900:])
+    log.close()
+    text = (tmp_path / "log").read_bytes()
+    assert text.startswith(data[:500] + b"\n[bootstrap]")
+    assert text.endswith(data[-250:])
+
+
+def test_what_is_no_file_has_no_limit_and_nothing_is_put_beside_it(tmp_path: Path) -> None:
+    fifo = tmp_path / "log"  # stands for /dev/null too, beside which nobody should leave files
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    log = LogFile(str(fifo), 1000)
+    log.write(numbers(1000))
+    assert os.read(reader, 1 << 16) == numbers(1000)
+    log.close()
+    os.close(reader)
+    assert log.notes() == []
+    assert [file.name for file in tmp_path.iterdir()] == ["log"]
+
+
 def test_what_a_killed_run_left_is_joined_by_the_next(tmp_path: Path) -> None:
     data = numbers(200)
     first = LogFile(str(tmp_path / "log"), 1000)
