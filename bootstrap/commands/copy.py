@@ -5,8 +5,9 @@
     bootstrap copy -r obs://bucket/data/ /cache/data      the *content* of the source becomes the content of the target
     bootstrap copy -r obs://bucket/a/ s3://other/b/       from store to store
 
-It is the engine of ``bootstrap run``: parallel, verified, files appear whole or not at all; run again, it copies only
-what has changed. Exit code 0, or that of the cause (see README), 206 when some files could not be sent.
+It is the engine of ``bootstrap run``: parallel, verified, files appear whole or not at all. Run again into a local
+directory, it brings only what has changed; what goes to a store is sent again. Exit code 0, or that of the cause (see
+README), 206 when some files could not be sent.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="obs://, s3://, file:// or a path")
     parser.add_argument("target", metavar="DST", help="the same")
     parser.add_argument("-r", "--recursive", action="store_true", help="a whole directory, its content into DST")
-    parser.add_argument("--delete", action="store_true", help="of a local DST: delete what SRC does not have")
-    parser.add_argument("--keep-changed", action="store_true", help="of a local DST: keep what was changed in it since")
+    parser.add_argument("--delete", action="store_true", help="with -r, of a local DST: delete what SRC does not have")
+    parser.add_argument(
+        "--keep-changed", action="store_true", help="of a local DST, from a store: keep what was changed in it since"
+    )
     parser.add_argument(
         "--links",
         choices=("follow", "record", "skip"),
@@ -87,6 +90,7 @@ def _copy(arguments: argparse.Namespace, stores: Stores, stop: threading.Event, 
         source, target = source.as_directory(), target.as_directory()
     elif source.is_directory or (not source.is_remote and source.local.is_dir()):
         raise UsageError("the source is a directory", where=str(source), remedy="add -r")
+    _check_options(arguments, source, target)
     if not target.is_remote:
         place, name = _place(target)
         return fetch(
@@ -94,6 +98,7 @@ def _copy(arguments: argparse.Namespace, stores: Stores, stop: threading.Event, 
             source,
             place,
             direct=True,
+            tree=arguments.recursive,
             unpack=False,
             rename=name,
             changed="keep" if arguments.keep_changed else "restore",
@@ -104,11 +109,23 @@ def _copy(arguments: argparse.Namespace, stores: Stores, stop: threading.Event, 
             log=log,
         )
     if source.is_remote:
-        return relay(stores, source, target, terminal=log.terminal, stop=stop, log=log)
+        return relay(stores, source, target, tree=arguments.recursive, terminal=log.terminal, stop=stop, log=log)
     if not source.local.exists():
         raise NothingThere("there is nothing to copy", where=os.path.abspath(source.path))
     links, terminal = arguments.links, log.terminal
     return deliver(stores, source.local, target, links=links, terminal=terminal, stop=stop, log=log)
+
+
+def _check_options(arguments: argparse.Namespace, source: Location, target: Location) -> None:
+    """No option is taken in silence that would do nothing, or more than was meant."""
+    if arguments.delete and not arguments.recursive:
+        raise UsageError("--delete is for whole directories", where=str(source), remedy="add -r, or leave --delete out")
+    if target.is_remote and (arguments.delete or arguments.keep_changed):
+        option = "--delete" if arguments.delete else "--keep-changed"
+        raise UsageError(f"{option} is for a local DST", where=str(target), remedy="leave it out")
+    if arguments.keep_changed and not source.is_remote:
+        why = "of copies from local files nobody notes what they were like"
+        raise UsageError("--keep-changed is for an SRC in a store", where=str(source), why=why, remedy="leave it out")
 
 
 def _place(target: Location) -> tuple[Path, str]:

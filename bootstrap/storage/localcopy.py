@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bootstrap.errors import PathUnusable, SourceChanging
 from bootstrap.job import StopRequest
-from bootstrap.storage.local import PARTIAL, Staging, executable_if_script, explain
+from bootstrap.storage.local import PARTIAL, Staging, executable_if_script, explain, sweep
+from bootstrap.storage.manifest import Extra, remove_extra
 from bootstrap.storage.plan import Plan, check_room
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry
@@ -28,14 +29,18 @@ class _Item:
 
 
 def copy_tree(
-    source: Path, target: Path, *, progress: Progress, stop: StopRequest
+    source: Path, target: Path, *, extra: Extra = "keep", progress: Progress, stop: StopRequest
 ) -> tuple[int, list[tuple[str, str]]]:
     """Copy the file or directory ``source`` to ``target``; returns how many files an earlier copy had brought, and what
-    was left out, with reasons.
+    was left out, with reasons. ``extra`` is what becomes of files in the target that the source does not have.
 
     Raises :class:`PathUnusable`, :class:`DiskFull`, :class:`SourceChanging` or :class:`TransferStopped`.
     """
+    if extra == "delete" and os.path.realpath(source).startswith(os.path.join(os.path.realpath(target), "")):
+        why = f"it lies in {target}, where all is to be deleted that it does not have"
+        raise PathUnusable("the source would delete itself", where=os.fspath(source), why=why)
     items = list(_walk(source, target))
+    directories = [item.path for item in items if stat.S_ISDIR(item.found.st_mode)]
     left_out = [(item.path, "neither a file nor a directory nor a link") for item in items if _special(item)]
     files = [item for item in items if stat.S_ISREG(item.found.st_mode)]
     check_room(Plan((), tuple((item.path, Entry("", item.found.st_size)) for item in files)), os.fspath(target))
@@ -63,16 +68,26 @@ def copy_tree(
         for item in items:
             place = os.path.join(target, item.path)
             if stat.S_ISDIR(item.found.st_mode):
+                if os.path.islink(place):  # of an earlier copy: its target is not what this is
+                    os.unlink(place)
                 os.makedirs(place, exist_ok=True)
             elif stat.S_ISLNK(item.found.st_mode):
                 _copy_link(source, item, place)
+        if source.is_dir():
+            sweep(os.fspath(target), ("", *directories))
+        else:
+            sweep(os.fspath(target.parent), ("",))
         for done in in_parallel(files, copy, width=_WIDTH, beat=beat):
             done.value()
+        if extra == "delete" and source.is_dir():
+            wanted_names = {item.path for item in items} - set(directories)
+            removed = remove_extra(os.fspath(target), wanted_names, set(directories))
+            progress.tell("removed what the source does not have", files=removed)
         for item in reversed(items):  # when nothing more is written into them: a mode may forbid it
             if stat.S_ISDIR(item.found.st_mode):
                 os.chmod(os.path.join(target, item.path), stat.S_IMODE(item.found.st_mode) | stat.S_IRWXU)
     except OSError as error:
-        raise explain(error, error.filename or target, "cannot copy") from error
+        raise explain(error, error.filename2 or error.filename or target, "cannot copy") from error
     finally:
         staging.close()
     return wanted - len(files), left_out
@@ -123,7 +138,11 @@ def _copy_link(source: Path, item: _Item, place: str) -> None:
     meant = os.path.normpath(os.path.join(source, os.path.dirname(item.path), link))
     if not os.path.isabs(link) and os.path.commonpath((meant, source)) != os.fspath(source):
         link = meant
-    if os.path.islink(place):
+    if os.path.lexists(place):
+        if os.path.islink(place) and os.readlink(place) == link:
+            return
+        if os.path.isdir(place) and not os.path.islink(place):
+            raise PathUnusable("a directory stands where a link is to go", where=place)
         os.unlink(place)
     os.symlink(link, place)
 
@@ -151,11 +170,11 @@ def _copy_file(source: str, target: str, staging: Staging, progress: Progress, s
             os.fchmod(file, stat.S_IMODE(before.st_mode))
             os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
             executable_if_script(file)
+            if os.path.isdir(target) and not os.path.islink(target):
+                raise PathUnusable("a directory stands where a file is to go", where=target)
+            staging.publish(partial, target)
+            progress.finish()
         finally:
             os.close(file)
-        if os.path.isdir(target) and not os.path.islink(target):
-            raise PathUnusable("a directory stands where a file is to go", where=target)
-        staging.publish(partial, target)
-        progress.finish()
     finally:
         os.close(origin)

@@ -191,7 +191,8 @@ def remove_extra(root: str, wanted: Collection[str], kept: Collection[str]) -> i
         base = "" if relative == "." else f"{relative}/"
         links = [name for name in below if os.path.islink(os.path.join(directory, name))]
         for name in (*files, *links):
-            if base + name not in wanted and not name.startswith(PARTIAL):
+            path = base + name
+            if path not in wanted and path not in kept and not name.startswith(PARTIAL):
                 os.unlink(os.path.join(directory, name))
                 count += 1
         if base and relative not in kept and not os.listdir(directory):

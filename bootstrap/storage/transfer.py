@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from bootstrap.errors import NothingThere, PathUnusable
+from bootstrap.errors import BootstrapError, NothingThere, PathUnusable, UsageError
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
 from bootstrap.storage.largefile import unfinished_names
@@ -68,6 +68,7 @@ def fetch(
     target_dir: Path,
     *,
     direct: bool = False,
+    tree: bool = True,
     unpack: bool = True,
     rename: str = "",
     changed: Changed = "restore",
@@ -80,7 +81,8 @@ def fetch(
 ) -> Report:
     """Bring ``source`` into ``<target_dir>/<last directory name>/``, or into ``target_dir`` itself with ``direct``.
 
-    A single object becomes ``<target_dir>/<its name>``, or ``<target_dir>/<rename>``. With ``unpack``, an archive
+    A single object becomes ``<target_dir>/<its name>``, or ``<target_dir>/<rename>``; without ``tree`` nothing but that
+    is brought from a store. With ``unpack``, an archive
     (``.tar``, ``.tar.gz``, ``.tgz``, ``.tar.bz2``, ``.tar.xz``, ``.zip``) becomes the directory
     ``<target_dir>/<its name without the suffix>/``. A tar is unpacked while it comes, out of sight, and never stored;
     a zip, whose table stands at its end, is brought whole first and needs room for both.
@@ -88,7 +90,7 @@ def fetch(
     Files appear under their names only when they are whole and verified (size, and MD5 where the ETag is one).
     Scripts that begin with ``#!`` become executable. What an earlier fetch brought and nobody changed since is not
     brought again. Files that were ``changed`` here are restored to what the source has, or kept while the source has
-    not changed too; ``extra`` files that the source does not have are kept or deleted.
+    not changed too; ``extra`` files of a tree that the source does not have are kept or deleted.
 
     With ``links`` as "record", symbolic links are made of what a delivery with the same word has recorded.
 
@@ -96,8 +98,8 @@ def fetch(
     their requests share what a bucket can take. ``terminal`` is where to draw a progress bar instead of logging lines.
 
     Raises :class:`NothingThere`, :class:`NamesUnsafe`, :class:`DiskFull`, :class:`PathUnusable`,
-    :class:`ArchiveInvalid`, :class:`SourceChanging`, the store's own refusals, and :class:`TransferStopped` within
-    a second of ``stop``.
+    :class:`ArchiveInvalid`, :class:`SourceChanging`, :class:`UsageError` for a directory without ``tree``, the store's
+    own refusals, and :class:`TransferStopped` within a second of ``stop``.
     """
     if not source.is_remote:
         return _fetch_local(source, target_dir, direct, unpack, rename, changed, extra, terminal, stop, log)
@@ -116,12 +118,16 @@ def fetch(
 
         with Progress(log, "fetching", terminal=terminal) as progress:
             way = unpack_object(store, source, single, pace=pace, progress=progress, stop=stop, log=log)
-            tree = land(source, single, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
-        return _said(_report(tree.root, tree.files, progress, tree.skipped, tree.kept), "fetched", source, log)
+            unpacked = land(source, single, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
+        report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept)
+        return _said(report, "fetched", source, log)
     if single is not None:
         name = rename or source.name
         check_name(name, source)
         plan, root = Plan((), ((name, single),)), target_dir
+        extra = "keep"  # a single file says nothing of its neighbours
+    elif not tree:
+        raise aside(lambda: outlast(lambda: _no_object(store, source)), watch)
     else:
         prefix = source.as_directory().path if source.path else ""
         entries = aside(lambda: outlast(lambda: list(store.entries(prefix))), watch)
@@ -233,11 +239,12 @@ def relay(
     source: Location,
     target: Location,
     *,
+    tree: bool = True,
     terminal: TextIO | None = None,
     stop: StopRequest,
     log: Log,
 ) -> Report:
-    """Copy an object, or the content of a tree, from one bucket to another (or within one).
+    """Copy an object, or (with ``tree``) the content of a tree, from one bucket to another (or within one).
 
     A single object goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``.
     What single objects kept from arriving is in ``failed``; what concerns them all is raised, also
@@ -252,6 +259,8 @@ def relay(
     if single is not None:
         key = target.child(source.name).path if target.is_directory else target.path
         files = [(key, single)]
+    elif not tree:
+        raise outlast(lambda: _no_object(origin, source))
     else:
         prefix = source.as_directory().path if source.path else ""
         base = target.as_directory().path if target.path else ""
@@ -300,9 +309,16 @@ def _fetch_local(
         log.info("already in place", path=str(root))
         return Report(str(root), skipped=1)
     with Progress(log, "copying", terminal=terminal) as progress:
-        unchanged, left_out = copy_tree(place, root, progress=progress, stop=stop)
+        unchanged, left_out = copy_tree(place, root, extra=extra, progress=progress, stop=stop)
     report = Report(str(root), progress.files, progress.bytes, unchanged, progress.seconds, (), tuple(left_out))
     return _said(report, "copied", source, log)
+
+
+def _no_object(store: Store, source: Location) -> BootstrapError:
+    """Why there is no single object ``source``: it is a directory, or nothing at all."""
+    if store.children(source.as_directory().path):
+        return UsageError("the source is a directory", where=str(source), remedy="add -r")
+    return nothing_there(store, source)
 
 
 def _no_such_path(place: Path) -> NothingThere:

@@ -88,6 +88,50 @@ def test_a_directory_without_r_is_a_mistake_that_is_explained(bucket: Bucket, tm
         assert "add -r" in copy(bucket.store, source, tmp_path / "x", code=101)
 
 
+def test_a_prefix_in_a_store_needs_r_too_and_nothing_is_spilled_beside_the_target(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    bucket.put_tree("c/", {"a": b"1", "lib/b": b"2"})
+    for target in (tmp_path / "x", bucket.url("elsewhere")):
+        assert "add -r" in copy(bucket.store, bucket.url("c"), target, code=101)
+    copy(bucket.store, bucket.url("nothing"), tmp_path / "x", code=111)
+    assert list(tmp_path.iterdir()) == []
+    assert bucket.list("elsewhere") == []
+
+
+def test_delete_never_goes_beyond_the_directory_that_is_copied(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("c/a", b"1")
+    place = make(tmp_path / "home", {"precious": b"mine"})
+    assert "add -r" in copy(bucket.store, "--delete", bucket.url("c/a"), f"{place}/", code=101)
+    assert "would delete itself" in copy(None, "-r", "--delete", place, tmp_path, code=115)
+    assert tree(place) == {"precious": b"mine"}
+
+
+def test_a_local_copy_deletes_what_is_extra_when_asked_to(tmp_path: Path) -> None:
+    source = make(tmp_path / "one", {"a": b"1", "lib/b": b"2"})
+    (source / "empty").mkdir()
+    (source / "latest").symlink_to("lib")
+    target = make(tmp_path / "two", {"extra": b"", "lib/extra": b"", "gone/extra": b""})
+    copy(None, "-r", source, target)
+    assert (target / "extra").exists()
+    copy(None, "-r", "--delete", source, target)
+    found = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
+    assert found == ["a", "empty", "latest", "lib", "lib/b"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--delete", "{here}", "obs://bkt/x"),
+        ("--keep-changed", "{here}", "obs://bkt/x"),
+        ("--keep-changed", "{here}", "{here}2"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...], rclone: Store, tmp_path: Path) -> None:
+    said = copy(rclone, "-r", *(word.format(here=tmp_path) for word in words), code=101)
+    assert words[0] in said
+
+
 @pytest.mark.parametrize(
     ("source", "code"),
     [("obs://no-such-bucket-here/x/", 110), ("obs:/bkt/x", 105), ("obz://bkt/x", 106), ("/no/such/path", 111)],

@@ -319,6 +319,29 @@ def test_a_tree_copied_into_itself_comes_to_an_end(local: Mover, tmp_path: Path)
     assert tree_of(source) == {"a": b"x", "job/a": b"x"}
 
 
+def test_a_local_tree_in_which_kinds_have_changed_is_copied_as_it_is_now(local: Mover, tmp_path: Path) -> None:
+    source = make_tree(tmp_path / "nas", {"v1/w": b"one"})
+    (source / "latest").symlink_to("v1")
+    (source / "other").symlink_to("v1")
+    local.fetch(str(source), tmp_path / "job", direct=True)
+    for name in ("latest", "other"):
+        (source / name).unlink()
+    make_tree(source, {"latest/w": b"two", "other": b"three"})
+    local.fetch(str(source), tmp_path / "job", direct=True)
+    assert tree_of(tmp_path / "job") == {"v1/w": b"one", "latest/w": b"two", "other": b"three"}
+    (source / "other").unlink()
+    (source / "other").symlink_to("v1")
+    local.fetch(str(source), tmp_path / "job", direct=True)
+    assert os.readlink(tmp_path / "job/other") == "v1"
+
+
+def test_a_local_copy_removes_what_a_killed_one_has_left(local: Mover, tmp_path: Path) -> None:
+    source = make_tree(tmp_path / "nas", {"a/x": b"x", "y": b"y"})
+    make_tree(tmp_path / "job", {"a/.bootstrap-dead-1.partial": b"half", ".bootstrap-dead-2.partial": b"half"})
+    local.fetch(str(source), tmp_path / "job", direct=True)
+    assert tree_of(tmp_path / "job") == {"a/x": b"x", "y": b"y"}
+
+
 def test_a_local_path_that_is_not_there_is_answered_with_the_nearest(local: Mover, tmp_path: Path) -> None:
     make_tree(tmp_path / "nas/codes", {"a": b"x"})
     with pytest.raises(NothingThere) as caught:
