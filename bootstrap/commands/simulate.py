@@ -14,6 +14,7 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -69,6 +70,9 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             remedy="rehearse as root where network namespaces are allowed, or use --kill",
         )
     found = pretend.containers(arguments.platform, name, roles, slots=arguments.slots)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: no node and no network is left behind
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
     with machines.namespaces([one.host for one in found], directory) if apart else nullcontext() as built:
         if built is None:
             built = machines.loopback(count)

@@ -96,6 +96,8 @@ def play(parts: Sequence[Part], faults: Sequence[Fault], say: Say) -> None:
                     elif part.code is None:
                         part.process.send_signal(signal.SIGTERM)
                 interrupted = interrupted or time.monotonic()
+        for fault in todo:
+            _missed(parts[fault.node], fault, "had ended", say)
     finally:
         for part in parts:
             if part.process is not None and part.process.poll() is None:
@@ -126,6 +128,8 @@ def _start(number: int, part: Part, say: Say) -> threading.Thread:
 
 def _hurt(part: Part, fault: Fault, say: Say) -> None:
     if part.process is None or part.process.poll() is not None:
+        when = "had not started" if part.process is None else "had ended"
+        _missed(part, fault, when, say)
         return
     what = {"kill": "killed", "stop": "asked to stop", "partition": "cut off"}[fault.kind]
     say(f"[node {fault.node}] {what} after {fault.seconds:g} s, as you wished")
@@ -136,6 +140,12 @@ def _hurt(part: Part, fault: Fault, say: Say) -> None:
         part.process.terminate()
     elif part.cut is not None:
         part.cut()
+
+
+def _missed(part: Part, fault: Fault, why: str, say: Say) -> None:
+    """A rehearsal must not seem to have survived what did not happen."""
+    say(f"[node {fault.node}] {fault.kind} after {fault.seconds:g} s, as you wished, came to nothing: it {why}")
+    part.hurt.append(f"no {fault.kind} at {fault.seconds:g} s: {why}")
 
 
 def _kill(pid: int) -> None:

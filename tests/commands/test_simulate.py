@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -192,21 +194,42 @@ def test_a_job_file_of_windows_runs_where_all_nodes_have_one_role(platform: str,
     assert all(f"[node {node}] {said}\n" in done.stdout for node, said in enumerate(["master --epochs 10", "1", "2"]))
 
 
-def test_an_interruption_stops_all_nodes(tmp_path: Path) -> None:
+def test_a_fault_that_came_too_early_or_too_late_is_said(tmp_path: Path) -> None:
+    faults = ("--delay", "1@3", "--kill", "1@0.5", "--stop", "0@600")
+    done = simulate(tmp_path, "--nodes", "2", "--platform", "dls", "--network", "loopback", *faults, "--", "true")
+    assert done.returncode == 0, done.stdout
+    assert "[node 1] kill after 0.5 s, as you wished, came to nothing: it had not started\n" in done.stdout
+    rows = done.stdout[done.stdout.rindex("\nnode  host") :].split("\n")
+    assert rows[2].endswith("no stop at 600 s: had ended")
+    assert rows[3].endswith("no kill at 0.5 s: had not started")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_stops_all_nodes(number: signal.Signals, network: str, tmp_path: Path) -> None:
     touch = f"import os, pathlib, time; p = '{tmp_path}/began-' + os.environ['NODE_RANK']\n"
-    touch += "pathlib.Path(p).touch(); time.sleep(300)"
-    argv = [BOOTSTRAP, "simulate", "--nodes", "2", "--platform", "dls", "--network", "loopback"]
+    touch += "pathlib.Path(p).touch(); print('in network', os.stat('/proc/self/ns/net').st_ino); time.sleep(300)"
+    argv = [BOOTSTRAP, "simulate", "--nodes", "2", "--platform", "dls", "--network", network]
     argv += ["--directory", str(tmp_path / "nodes"), "--", sys.executable, "-c", touch]
     with (tmp_path / "said").open("w") as output, subprocess.Popen(argv, stdout=output, cwd=tmp_path) as running:
         end = time.monotonic() + 60
         while not all((tmp_path / f"began-{node}").exists() for node in range(2)):
             assert time.monotonic() < end
             time.sleep(0.02)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         code = running.wait(60)
     said = (tmp_path / "said").read_text()
     assert code == 143, said
     assert said.count("stopped-by-platform") >= 2
+    if network == "namespaces":
+        own = {int(number) for number in re.findall(r"in network (\d+)", said)}
+        assert len(own) == 2 and not own & set(_networks())
+
+
+def _networks() -> Iterator[int]:
+    """The rehearsals' networks that are there, other tests' too, which may go at any moment."""
+    for path in Path("/run/netns").glob("rehearsal-*"):
+        with suppress(OSError):
+            yield path.stat().st_ino
 
 
 @pytest.mark.parametrize(
