@@ -57,28 +57,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     becomes one message and a code.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    arguments = argparse.Namespace(secrets=None)  # a command that finds secrets leaves them here, to be masked
     try:
-        code = _run(argv)
+        code = _run(argv, arguments)
         print(end="", flush=True)  # here, where it can be told that the reader has left
         return code
     except BootstrapError as error:
-        return _told(error, argv)
+        return _told(error, argv, arguments)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  with lifecycle's, the place where everything must be caught
         if isinstance(error, BrokenPipeError) and _reader_left():  # `bootstrap logs URL | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        return _told(InternalError.of(error, remedy=f"report it with {_trace(error, argv)}"), argv)
+        remedy = f"report it with {_trace(error, argv, arguments)}"
+        return _told(InternalError.of(error, remedy=remedy), argv, arguments)
 
 
-def _run(argv: list[str]) -> int:
+def _run(argv: list[str], arguments: argparse.Namespace) -> int:
     name, rest = _command(argv)
     module = import_module(f".commands.{name.replace('-', '_')}", __package__)
     parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
     module.add_arguments(parser)
     words = _joined(rest, getattr(module, "VERBATIM", ()))
-    return int(module.main(parser.parse_args(words), _environment()))
+    return int(module.main(parser.parse_args(words, arguments), _environment()))
 
 
 def _environment() -> dict[str, str]:
@@ -106,18 +108,18 @@ def _joined(words: Sequence[str], options: Sequence[str]) -> list[str]:
     return made
 
 
-def _told(error: BootstrapError, argv: Sequence[str]) -> int:
+def _told(error: BootstrapError, argv: Sequence[str], arguments: argparse.Namespace) -> int:
     name = " ".join(("bootstrap", *argv[:1])) if isinstance(error, InternalError) else "bootstrap"
-    print(_masked(f"{name}: error: {error} [{error.id}, exit {error.code}]", argv), file=sys.stderr)
+    print(_masked(f"{name}: error: {error} [{error.id}, exit {error.code}]", argv, arguments), file=sys.stderr)
     return error.code
 
 
-def _trace(error: Exception, argv: Sequence[str]) -> str:
+def _trace(error: Exception, argv: Sequence[str], arguments: argparse.Namespace) -> str:
     """Keep the traceback for who reports the defect; returns the words for where it is."""
     import tempfile
     import traceback
 
-    text = _masked("".join(traceback.format_exception(error)), argv)
+    text = _masked("".join(traceback.format_exception(error)), argv, arguments)
     try:
         with tempfile.NamedTemporaryFile("w", prefix="bootstrap-defect-", suffix=".txt", delete=False) as file:
             file.write(text)
@@ -137,12 +139,14 @@ def _reader_left() -> bool:
         return True
 
 
-def _masked(text: str, argv: Sequence[str]) -> str:
-    """``text`` without what the environment and the arguments hold of secrets: libraries quote what they were given."""
+def _masked(text: str, argv: Sequence[str], arguments: argparse.Namespace) -> str:
+    """``text`` without the secrets of the environment, the arguments and what the command has read: libraries and
+    stores quote what they were given.
+    """
     from .credentials.registry import Secrets, register_environment, register_words
     from .process.redact import Redactor
 
-    secrets = Secrets()
+    secrets = arguments.secrets or Secrets()
     register_environment(os.environ, secrets)
     register_words(argv, secrets)
     return Redactor(secrets).mask(text)

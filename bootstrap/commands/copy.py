@@ -20,8 +20,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..credentials.registry import Secrets
 from ..errors import NothingThere, OutputsUndelivered, UsageError
 from ..patience import unless
+from ..process.redact import Redactor
 from ..storage.open import Stores
 from ..storage.transfer import Report, TransferStopped, deliver, fetch, relay
 from ..storage.url import Location, parse
@@ -62,9 +64,10 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
-    log = Terminal(arguments.quiet)
+    arguments.secrets = secrets = Secrets()  # for whoever tells how it ended
+    log = Terminal(secrets, quiet=arguments.quiet)
     given = {"addressing": arguments.addressing, "store_timeout": arguments.store_timeout}
-    stores = open_stores(environ, log, **{name: value for name, value in given.items() if value})
+    stores = open_stores(environ, secrets, log, **{name: value for name, value in given.items() if value})
     reports: list[Report] = []
     try:
         finished = unless(stop, lambda: reports.append(_copy(arguments, stores, stop, log)))
@@ -136,9 +139,10 @@ def _place(target: Location) -> tuple[Path, str]:
 
 
 class Terminal:
-    """What a person sees: plain lines on stderr. structlog takes longer to load than a small copy does."""
+    """What a person sees: plain lines on stderr, masked. structlog takes longer to load than a small copy does."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, secrets: Secrets, *, quiet: bool) -> None:
+        self._redactor = Redactor(secrets)
         self._quiet = quiet
         self.terminal = sys.stderr if sys.stderr.isatty() and not quiet else None
         """Where a progress bar can be drawn."""
@@ -157,4 +161,5 @@ class Terminal:
         self._say(f"error: {event}", facts)
 
     def _say(self, event: str, facts: dict[str, object]) -> None:
-        print(" ".join(["bootstrap:", event, *(f"{name}={value}" for name, value in facts.items())]), file=sys.stderr)
+        text = " ".join(["bootstrap:", event, *(f"{name}={value}" for name, value in facts.items())])
+        print(self._redactor.mask(text), file=sys.stderr)

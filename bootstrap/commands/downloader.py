@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from ..credentials.registry import Secrets
 from ..errors import BootstrapError, NothingThere, OutputsUndelivered, PathUnusable, UsageError
 from ..job import Log
 from ..storage.open import Stores
@@ -48,9 +49,10 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # removed on its way.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    log = Terminal(quiet=False)
+    arguments.secrets = secrets = Secrets()  # for whoever tells of a defect
+    log = Terminal(secrets, quiet=False)
     try:
-        _copy(arguments, environ, log)
+        _copy(arguments, environ, secrets, log)
     except BootstrapError as error:
         log.error(f"{error} [{error.id}]")
         return FAILED
@@ -61,7 +63,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> None:
+def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], secrets: Secrets, log: Log) -> None:
     source, target = parse(arguments.src), parse(arguments.dst)
     if source.is_remote == target.is_remote:
         raise UsageError(
@@ -69,7 +71,7 @@ def _copy(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -
             where=f"--src {source}, --dst {target}",
             remedy="write the remote one as obs://bucket/path or s3://bucket/path",
         )
-    stores = open_stores(environ, log)
+    stores = open_stores(environ, secrets, log)
     if source.is_remote:
         _download(arguments, stores, source, target, log)
         log.info(f"download '{source}' -> '{target}' success")

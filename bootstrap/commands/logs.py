@@ -15,16 +15,13 @@ import sys
 import time
 from collections.abc import Mapping
 
-from ..credentials.decrypt import decrypt_environment
-from ..credentials.find import find
-from ..credentials.registry import Secrets, register_environment
+from ..credentials.registry import Secrets
 from ..errors import NothingThere, StoreUnavailable, UsageError
 from ..shipping.reading import Follower, NodeLog
-from ..storage.endpoint import endpoint_from
-from ..storage.open import Stores
 from ..storage.store import Store
 from ..storage.url import parse
 from .copy import Terminal
+from .stores import open_stores
 
 _POLL = 1.0  # seconds between two looks
 
@@ -35,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node", metavar="N|all", default="", help="which node (default: the first one)")
     parser.add_argument("--attempt", metavar="N", type=int, help="an earlier attempt of a job that was restarted")
     parser.add_argument(
-        "--addressing", choices=("auto", "virtual", "path"), default="auto", help="where the bucket's name goes in URLs"
+        "--addressing", choices=("auto", "virtual", "path"), help="where the bucket's name goes in URLs"
     )
 
 
@@ -107,13 +104,9 @@ class Printer:
 
 
 def _open(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Store, str]:
-    log = Terminal(quiet=True)
-    secrets = Secrets()
-    register_environment(environ, secrets)
-    decrypted = decrypt_environment(environ, secrets, log)
-    keys = find(environ, secrets=secrets, log=log, decrypted=decrypted)
-    wanted = {**environ, **decrypted}
-    stores = Stores(lambda: endpoint_from(wanted, addressing=arguments.addressing), keys, log)
+    arguments.secrets = secrets = Secrets()  # for whoever tells how it ended
+    given = {"addressing": arguments.addressing} if arguments.addressing else {}
+    stores = open_stores(environ, secrets, Terminal(secrets, quiet=True), **given)
     location = parse(arguments.url)
     if location.is_remote:
         return stores.open(location), location.as_directory().path

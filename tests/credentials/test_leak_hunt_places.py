@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -191,3 +193,60 @@ def test_copy_and_logs_show_nothing_whether_they_work_or_fail(scene: Scene) -> N
         assert ended.code == code or (code is None and ended.code), (words, ended.stderr)
         assert scene.leaks(ended) == [], words
     assert os.listdir(target)
+
+
+class Quoting(BaseHTTPRequestHandler):
+    """A store that refuses every key, and quotes it: S3's own answer holds ``AWSAccessKeyId``."""
+
+    def do_GET(self) -> None:
+        said = (
+            f"<Error><Code>InvalidAccessKeyId</Code><Message>{self.headers['Authorization']}</Message></Error>".encode()
+        )
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["copy", "-r", "obs://bucket/x/", "x"], 108),
+        (["logs", "obs://bucket/x/"], 108),
+        (["downloader", "-r", "-s", "obs://bucket/x/", "-d", "x"], 255),
+    ],
+)
+def test_a_key_of_a_file_that_the_store_quotes_is_not_shown(tmp_path: Path, words: list[str], code: int) -> None:
+    keys = profile(tmp_path / "keys", "key-that-the-store-quotes", "secret-of-that-key")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quoting) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        environ = {
+            "PATH": os.environ["PATH"],
+            "BOOTSTRAP_CREDENTIALS_FILE": str(keys),
+            "BOOTSTRAP_ENDPOINT": f"http://127.0.0.1:{store.server_port}",
+        }
+        ended = subprocess.run([BOOTSTRAP, *words], env=environ, cwd=tmp_path, capture_output=True, text=True)
+        store.shutdown()
+    assert ended.returncode == code, ended.stderr
+    assert "Credential=***/" in ended.stderr and "key-that-the-store-quotes" not in ended.stderr
+
+
+def test_a_key_of_a_file_is_not_left_by_a_defect_of_a_command(tmp_path: Path) -> None:
+    keys = profile(tmp_path / "keys", "key-of-the-traceback", "secret-of-the-traceback")
+    program = (
+        "import sys; from bootstrap import cli; from bootstrap.storage.open import Stores\n"
+        "def broken(self, location): raise KeyError(self._provider().access_key)\n"
+        "Stores.open = broken; sys.exit(cli.main())"
+    )
+    traces = tmp_path / "traces"
+    traces.mkdir()
+    argv = [sys.executable, "-c", program, "copy", "obs://bucket/x", "x"]
+    environ = {"PATH": os.environ["PATH"], "BOOTSTRAP_CREDENTIALS_FILE": str(keys), "TMPDIR": str(traces)}
+    ended = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 100, ended.stderr
+    (trace,) = traces.iterdir()
+    assert "KeyError: '***'" in trace.read_text()
+    assert "of-the-traceback" not in trace.read_text() + ended.stderr

@@ -194,3 +194,15 @@ def test_a_node_is_a_number_or_all(plain_remote: Remote) -> None:
     seen = logs(plain_remote, "--node", "first", plain_remote.bucket.url("logs/"))
     assert seen.returncode == 101
     assert b"say the number of a node, or all" in seen.stderr
+
+
+def test_the_store_and_the_keys_are_those_that_settings_name(plain_remote: Remote, tmp_path: Path) -> None:
+    plain_remote.bucket.put("logs/job.log", b"said")
+    store = plain_remote.bucket.store
+    keys = tmp_path / "keys"
+    keys.write_text(f"[default]\naws_access_key_id = {store.access_key}\naws_secret_access_key = {store.secret_key}\n")
+    keys.chmod(0o600)
+    environ = {**PLACE, "BOOTSTRAP_ENDPOINT": store.endpoint, "BOOTSTRAP_CREDENTIALS_FILE": str(keys)}
+    url = plain_remote.bucket.url("logs/")
+    seen = subprocess.run([BOOTSTRAP, "logs", url], env=environ, capture_output=True, timeout=LIMIT)
+    assert (seen.returncode, seen.stdout) == (0, b"said"), seen.stderr
