@@ -75,8 +75,10 @@ def _variables(found: Here, environ: Mapping[str, str]) -> list[Variable]:
 
 def _decrypted(environ: Mapping[str, str]) -> dict[str, str]:
     from ..credentials.decrypt import decrypt_environment
+    from ..credentials.hardening import harden
     from ..credentials.registry import Secrets
 
+    harden()
     return decrypt_environment(environ, Secrets(), Console(sys.stderr))
 
 

@@ -9,10 +9,12 @@ In the job, ``BOOTSTRAP_SECRETS_KEY_FILE`` names the mounted file.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Mapping
 
+from ..credentials.hardening import harden
 from ..credentials.names import OUR_CIPHER, OUR_KEY_FILE
 from ..credentials.sealing import Seal, generate_key, key_file_warning
 from ..errors import UsageError
@@ -42,23 +44,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    harden()
     if arguments.action == "keygen":
         generate_key(arguments.file)
         print(f"mount {arguments.file} into the job and set {OUR_KEY_FILE} to where it is there", file=sys.stderr)
         return 0
     name = arguments.name.removeprefix(OUR_CIPHER)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise UsageError("this cannot be a variable's name", where=name)
+        raise UsageError(
+            "this cannot be a variable's name", where=name, remedy="use letters, digits and _, such as DB_PASSWORD"
+        )
     seal = _seal(arguments.key_file or environ.get(OUR_KEY_FILE, ""))
     if arguments.action == "encrypt":
         plain = _ask(f"secret for {name}: ")
         if not plain:
-            raise UsageError("there is nothing to encrypt", where=name, why="stdin was empty")
+            raise _refused(name, "stdin was empty")
+        if "\0" in plain:
+            raise _refused(name, "no variable can hold a zero byte")
         print(f"{OUR_CIPHER}{name}={seal.close(name, plain)}")
     else:
         sealed = environ.get(OUR_CIPHER + name) or _ask(f"sealed text of {name}: ")
-        print(seal.open(name, sealed.strip().removeprefix(f"{OUR_CIPHER}{name}=")))
+        plain = seal.open(name, sealed.strip().removeprefix(f"{OUR_CIPHER}{name}="))
+        sys.stdout.buffer.write(os.fsencode(plain) + b"\n")  # as bytes: a secret need not be text
     return 0
+
+
+def _refused(name: str, why: str) -> UsageError:
+    return UsageError("there is nothing to encrypt", where=name, why=why, remedy="give the secret's text on stdin")
 
 
 def _seal(key_file: str) -> Seal:
@@ -74,5 +86,8 @@ def _ask(prompt: str) -> str:
     if sys.stdin.isatty():
         import getpass
 
-        return getpass.getpass(prompt)
-    return sys.stdin.read().removesuffix("\n")
+        try:
+            return getpass.getpass(prompt)
+        except EOFError:  # Ctrl-D
+            return ""
+    return os.fsdecode(sys.stdin.buffer.read()).removesuffix("\n")

@@ -129,6 +129,38 @@ def test_a_run_that_holds_secrets_leaves_no_core_dump_and_one_without_is_as_it_w
     assert result.stdout.decode().split() == ["0" if ours == "0" else str(soft), str(soft // 512)]
 
 
+# One of our commands that looks at itself where it would begin to hold secrets, and ends there.
+LOOK = """\
+import importlib, resource, sys
+from bootstrap import cli
+from bootstrap.credentials import hardening
+
+def look(*_, **__):
+    print(resource.getrlimit(resource.RLIMIT_CORE)[0], hardening.dumpable())
+    raise SystemExit(0)
+
+module, name = sys.argv.pop(1).rsplit(".", 1)
+setattr(importlib.import_module(module), name, look)
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("bootstrap.access.open_stores", ["copy", "obs://bucket/x", "x"]),
+        ("bootstrap.access.open_stores", ["downloader", "-s", "obs://bucket/x", "-d", "x"]),
+        ("bootstrap.access.open_stores", ["logs", "obs://bucket/x/"]),
+        ("bootstrap.commands.secrets.generate_key", ["secrets", "keygen", "x"]),
+        ("bootstrap.commands.secrets.key_file_warning", ["secrets", "decrypt", "--key-file", "x", "NAME"]),
+        ("bootstrap.credentials.decrypt.decrypt_environment", ["env", "--format", "sh", "--only", "decrypted"]),
+    ],
+)
+def test_commands_that_hold_secrets_are_closed_to_others_as_well(where: str, words: list[str]) -> None:
+    ended = subprocess.run([sys.executable, "-c", LOOK, where, *words], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "0 False\n", ended.stderr
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_a_secret_file_for_its_owner_alone_is_as_it_should_be(tmp_path: Path, mode: int) -> None:
     (tmp_path / "key").touch()

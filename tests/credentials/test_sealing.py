@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
+import pty
 import stat
 import subprocess
 import sys
@@ -152,7 +154,8 @@ def test_the_command_makes_a_key_seals_and_opens(tmp_path: Path) -> None:
     [
         (["encrypt", "NAME"], "x", "no key file is given"),
         (["encrypt", "--key-file", "KEY", "NOT-A-NAME"], "x", "cannot be a variable's name (NOT-A-NAME)"),
-        (["encrypt", "--key-file", "KEY", "NAME"], "", "there is nothing to encrypt (NAME)"),
+        (["encrypt", "--key-file", "KEY", "NAME"], "", "there is nothing to encrypt (NAME): stdin was empty"),
+        (["encrypt", "--key-file", "KEY", "NAME"], "a\0b", "no variable can hold a zero byte"),
         (["decrypt", "--key-file", "KEY", "NAME"], "v1:AAAA", "not a sealed text (NAME)"),
         (["encrypt", "--key-file", "/no/key", "NAME"], "x", "the key file cannot be read (/no/key)"),
         (["keygen", "/no/such/directory/key"], "", "the key file cannot be written (/no/such/directory/key)"),
@@ -163,3 +166,30 @@ def test_bad_input_of_the_command_is_one_message(key_file: str, argv: list[str],
     ended = bootstrap(*[key_file if word == "KEY" else word for word in argv], stdin=stdin)
     assert ended.returncode in (101, 115, 117)
     assert message in ended.stderr and "Traceback" not in ended.stderr and ended.stdout == ""
+
+
+def test_a_secret_need_not_be_text(key_file: str) -> None:
+    locale = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}  # in which Python is strict
+    argv = [sys.executable, "-m", "bootstrap", "secrets"]
+    words = ["--key-file", key_file, "NAME"]
+    sealed = subprocess.run([*argv, "encrypt", *words], input=b"\xff\xfe-secret\n", env=locale, capture_output=True)
+    assert sealed.stdout.startswith(b"BOOTSTRAP_SECRET__NAME=v1:"), sealed.stderr
+    opened = subprocess.run([*argv, "decrypt", *words], input=sealed.stdout, env=locale, capture_output=True)
+    assert opened.stdout == b"\xff\xfe-secret\n", opened.stderr
+
+
+def test_nothing_typed_at_the_prompt_is_one_message(key_file: str) -> None:
+    terminal, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "bootstrap", "secrets", "encrypt", "--key-file", key_file, "NAME"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        said = b""
+        while b"secret for NAME: " not in said:
+            said += os.read(terminal, 4096)
+        os.write(terminal, b"\x04")  # Ctrl-D
+        with contextlib.suppress(OSError):  # the terminal's end
+            while data := os.read(terminal, 4096):
+                said += data
+    os.close(terminal)
+    assert process.returncode == 101, said
+    assert b"there is nothing to encrypt (NAME)" in said and b"defect" not in said
