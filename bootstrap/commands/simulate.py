@@ -153,7 +153,10 @@ def _part(
     # With no code to fetch, the command is one of the directory that the person is in.
     if not any(word.split("=")[0] in ("--code", "--work-dir") for word in options) and "BOOTSTRAP_CODE" not in environ:
         own.setdefault("BOOTSTRAP_WORK_DIR", os.getcwd())
-    argv = [*machine.front, sys.executable, "-m", "bootstrap", "run", *options, "--", *command]
+    # ModelArts v1 has a dot in a name, and shells, of which one may be in front, drop what they cannot call a variable.
+    dotted = [f"{name}={value}" for name, value in container.environ.items() if not name.isidentifier()]
+    again = ("env", *dotted) if dotted and machine.front else ()
+    argv = [*machine.front, *again, sys.executable, "-m", "bootstrap", "run", *options, "--", *command]
     return play.Part(container.host, argv, own, home, machine.cut)
 
 

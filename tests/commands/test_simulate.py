@@ -50,6 +50,13 @@ def test_every_node_believes_its_platform(platform: str, network: str, tmp_path:
     assert [row.split()[2:4] for row in table] == [["0", "success"]] * 3
 
 
+def test_a_single_node_is_listed_under_a_name_with_a_dot_as_modelarts_v1_does(network: str, tmp_path: Path) -> None:
+    show = "import os; print([f'{k}={v}' for k, v in os.environ.items() if k.endswith('.0_HOSTS')])"
+    asked = ("--nodes", "1", "--platform", "dls", "--network", network, "--", sys.executable, "-c", show)
+    done = simulate(tmp_path, *asked)
+    assert re.search(r"\['BATCH_jobab12cd34\.0_HOSTS=[\w.-]+:6666'\]", done.stdout), done.stdout
+
+
 def _line(text: str, *words: str) -> str:
     return next((line for line in text.splitlines() if all(word in line for word in words)), "")
 
