@@ -102,6 +102,7 @@ class _Life:
         self.pid = -1
         self.strangers: frozenset[int] = frozenset()
         self.pump: Pump
+        self.console: Console
         self.status: int | None = None  # as wait(2) gives it, once the command has ended
         self.asked_by = AskedBy.NOBODY
         self.asks = 0
@@ -188,7 +189,8 @@ class _Life:
     def _pump(self, read: int, read_error: int) -> Pump:
         launch = self.launch
         both: list[Sink] = [self._log_file(launch.log_path)] if launch.log_path else []
-        both.append(Console(launch.console))
+        self.console = Console(launch.console)
+        both.append(self.console)
         sources = [(read, both)]
         if launch.stderr_path:
             sources.append((read_error, [self._log_file(launch.stderr_path), *both]))
@@ -356,6 +358,7 @@ class _Life:
         self.kill_at = now + 0.05 if left or self.status is None else math.inf
         if self.status is not None and not left and not self.hurried:
             self.hurried = True
+            self.console.hurry()
             self.pump.finish()
 
     # --- small questions ---------------------------------------------------------------------------------------------
@@ -390,8 +393,8 @@ class _Life:
     def _ending(self) -> Ending:
         struck = self.memory.struck_since(self.kills_before) if self.memory else None
         self.notes += self.pump.notes()
-        if not self.pump.done:
-            self.notes.append("the end of the output could not be written in time: the console or the disk is too slow")
+        if not self.pump.done and not self.console.is_last:
+            self.notes.append("the end of the output could not be written in time: the disk of the log is too slow")
         if self.status is None:
             self.notes.append(f"the command did not die within {DEATH:g} s of KILL (a device or file server hangs?)")
             code = -signal.SIGKILL

@@ -3,12 +3,14 @@
 Nothing is parsed. One thread reads the command's pipes and writes the files; a second one writes the console, for that
 is the write that may block for ever (a stuck log driver, a terminal stopped with Ctrl-S). A console that accepts
 nothing for ``PATIENCE`` seconds is given up until it moves again: the log file goes on, and the console is told how
-many bytes it missed. Until then the console's pace is the command's, as with tee(1), so that memory stays bounded.
+many bytes it missed. Until then the console's pace is the command's, as with tee(1), so that memory stays bounded. At
+the end it is nobody's pace any more: what a pipe still holds goes to the log file at once.
 """
 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import termios
@@ -26,6 +28,7 @@ PIPE_BYTES = 1 << 20
 READ_SMALL = 1 << 16
 READ_LARGE = 1 << 20
 CONSOLE_BYTES = 4 << 20
+SLICE = 1 << 14  # bytes of one write to the console: a blocked write returns when all are taken, and is no sign before
 PATIENCE = 2.0
 IDLE = 0.1  # seconds without output, after which a redactor may let go
 
@@ -43,15 +46,16 @@ class Console:
 
     def __init__(self, fd: int = 1, limit: int = CONSOLE_BYTES) -> None:
         self._fd = fd
-        self._limit = limit
+        self._limit: float = limit
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         self._queued = 0
+        self._into = 0  # bytes of the first in the queue that are written
         self._moved = time.monotonic()  # when the console last accepted a byte
         self._missed = 0  # bytes not shown since it stopped accepting
         self._lost = 0  # bytes not shown at all
         self._failed = ""
-        self._closing = False
+        self._closing = self._closed = False
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
         self._thread.start()
 
@@ -75,6 +79,12 @@ class Console:
             self._queued += len(data)
             self._changed.notify_all()
 
+    def hurry(self) -> None:
+        """From now on nobody waits for the console: what comes is queued, however much it is."""
+        with self._changed:
+            self._limit = math.inf
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Wait for what is queued, as long as the console accepts any of it."""
         with self._changed:
@@ -82,15 +92,22 @@ class Console:
             self._changed.notify_all()
             while self._queue and not self._stuck():
                 self._changed.wait(PATIENCE / 4)
-            if not self._queue:
-                return
-            self._lost += self._queued
+            self._lost += self._queued - self._into
+            self._closed = True
+
+    @property
+    def is_last(self) -> bool:
+        """Whether all other sinks have all bytes, and the end of the console alone is waited for."""
+        return self._closing
 
     def notes(self) -> list[str]:
-        if not self._lost:
+        with self._changed:
+            lost, cause = self._lost, self._failed or f"it accepted nothing for {PATIENCE:.0f} s"
+            if self._closing and not self._closed:
+                lost, cause = lost + self._queued - self._into, self._failed or "it is too slow"
+        if not lost:
             return []
-        cause = self._failed or f"it accepted nothing for {PATIENCE:.0f} s"
-        return [f"{self._lost} bytes of output could not be shown on the console ({cause}); the log file has them"]
+        return [f"{lost} bytes of output could not be shown on the console ({cause}); the log file has them"]
 
     def _stuck(self) -> bool:
         return bool(self._failed) or time.monotonic() - self._moved >= PATIENCE
@@ -108,27 +125,29 @@ class Console:
             except OSError as error:  # the reader has gone, or the device is broken: nothing more can be shown
                 with self._changed:
                     self._failed = error.strerror or str(error)
-                    self._lost += self._queued
+                    self._lost += self._queued - self._into
                     self._queue.clear()
-                    self._queued = 0
+                    self._queued = self._into = 0
                     self._changed.notify_all()
                 return
             with self._changed:
                 self._queue.popleft()
                 self._queued -= len(data)
+                self._into = 0
                 self._changed.notify_all()
 
     def _write_all(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             try:
-                written = os.write(self._fd, rest)
+                written = os.write(self._fd, rest[:SLICE])
             except BlockingIOError:  # somebody who shares our stdout made it non-blocking
                 poller = select.poll()
                 poller.register(self._fd, select.POLLOUT)
                 poller.poll()
                 continue
             rest = rest[written:]
+            self._into += written
             self._moved = time.monotonic()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -168,6 +170,60 @@ def test_a_slow_console_loses_nothing() -> None:
     os.close(read)
     assert got == data
     assert console.notes() == []
+
+
+def test_a_slow_console_is_not_a_stuck_one_however_much_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tee, "PATIENCE", 1.0)
+    read, write = os.pipe()
+    console = Console(write, limit=10_000)
+    got = 0
+
+    def slowly() -> None:
+        nonlocal got
+        while chunk := os.read(read, 8192):
+            got += len(chunk)
+            time.sleep(0.02)  # 2.5 s for all
+
+    reader = threading.Thread(target=slowly)
+    reader.start()
+    console.write(bytes(1 << 20))
+    console.write(b"the end")
+    console.close()
+    os.close(write)
+    reader.join(30)
+    os.close(read)
+    assert got == (1 << 20) + len(b"the end")
+    assert console.notes() == []
+
+
+def test_at_the_end_nothing_waits_for_a_slow_console_but_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tee, "PATIENCE", 600)  # slow, not stuck
+    read, write = pipe()
+    screen, shown = os.pipe()
+    console, log = Console(shown, limit=1000), Collect()
+    pump = Pump([(read, [log, console])])
+    data = bytes(range(256)) * 2000
+    os.write(write, data)
+    pump.start()
+    console.hurry()
+    pump.finish()
+    eventually(lambda: console.is_last)
+    assert log.data == data
+    assert log.closed
+
+    def missing() -> str:
+        on_the_screen = int.from_bytes(fcntl.ioctl(screen, termios.FIONREAD, bytes(4)), sys.byteorder)
+        return f"{len(data) - on_the_screen} bytes of output could not be shown on the console (it is too slow)"
+
+    eventually(lambda: console.notes() == [missing() + "; the log file has them"])
+    got = 0
+    while got < len(data):
+        got += len(os.read(screen, 65536))
+    pump.join(20)
+    assert pump.done
+    assert console.notes() == []
+    for fd in (write, screen, shown):
+        os.close(fd)
 
 
 def test_a_console_that_is_slower_than_the_end_loses_nothing_either(boot: Start) -> None:
