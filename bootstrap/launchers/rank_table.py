@@ -86,6 +86,10 @@ def convert(table: Table) -> Table:
     Raises :class:`DeclarationUnreadable` naming the field.
     """
     if _is_new(table):
+        try:
+            devices(table)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _unreadable(error) from error
         return table
     try:
         instances = _instances(table)
@@ -103,18 +107,22 @@ def convert(table: Table) -> Table:
                 )
                 rank += 1
     except (KeyError, TypeError, AttributeError) as error:
-        raise DeclarationUnreadable(
-            "The rank table has another shape than expected",
-            where=FILE_NAME,
-            why=f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error),
-            remedy="the table is written by the platform: report it there",
-        ) from error
+        raise _unreadable(error) from error
     return {
         "version": "1.0",
         "status": "completed",
         "server_count": str(len(servers)),
         "server_list": [{"server_id": server, "device": members} for server, members in servers.items()],
     }
+
+
+def _unreadable(error: Exception) -> DeclarationUnreadable:
+    return DeclarationUnreadable(
+        "The rank table has another shape than expected",
+        where=FILE_NAME,
+        why=f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error),
+        remedy="the table is written by the platform: report it there",
+    )
 
 
 def _instances(table: Table) -> list[Any]:

@@ -85,6 +85,9 @@ def test_a_job_without_devices_has_an_empty_table() -> None:
         (old_table({"pod_name": "p-0"}), "'server_id' is missing"),
         (old_table({"pod_name": "p", "server_id": "s", "devices": []}), "does not end in a number"),
         ({"group_list": [7]}, "'int' object"),
+        ({"version": "1.0", "status": "completed"}, "'server_list' is missing"),
+        ({"server_list": [{"server_id": "s", "device": [{"device_id": "0"}]}]}, "'rank_id' is missing"),
+        ({"server_list": [{"server_id": "s", "device": [{"rank_id": "x"}]}]}, "invalid literal"),
     ],
 )
 def test_a_table_of_another_shape_is_named(broken: dict[str, Any], named: str) -> None:
