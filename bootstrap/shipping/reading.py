@@ -15,7 +15,8 @@ from .names import Attempt, Part, attempts
 _SILENT = 60.0
 """Seconds without a heartbeat (or six intervals) after which its writer is taken to be gone."""
 
-_TASK = re.compile(r"task-(\d+)\.log")
+_TASK = re.compile(r"(?:task|^bootstrap-[^.]+)-(\d+)\.log")  # dls-task-0.log, bootstrap-worker-0.log
+_NODE = re.compile(r"node-(\d+)/[^/]+")  # below the log directory, where the log file's name is a person's
 _TAIL = re.compile(r"\.tail-\d{15}")
 _ASIDE = re.compile(r"\.attempt-\d+\.log")
 
@@ -110,7 +111,8 @@ class NodeLog:
 def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
     """The logs in the directory ``base`` (a key that ends in ``/``), by node; of the attempt ``number`` if given."""
     entries = list(store.entries(base))
-    wholes = {entry.key[len(base) :]: entry for entry in entries if "/" not in entry.key[len(base) :]}
+    names = [(entry.key[len(base) :], entry) for entry in entries]
+    wholes = {name: entry for name, entry in names if "/" not in name or _NODE.fullmatch(name)}
     newest: dict[tuple[str, int], Attempt] = {}
     for attempt in attempts(entries, base):
         if number in (None, attempt.number):
@@ -126,8 +128,8 @@ def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
         else:
             wanted = not _ASIDE.search(name)
         if wanted and name.endswith(".log") and name not in known:
-            task = _TASK.search(name)
-            logs.append(NodeLog(name, int(task[1]) if task else 0, entry))
+            node = _NODE.match(name) or _TASK.search(name)
+            logs.append(NodeLog(name, int(node[1]) if node else 0, entry))
     for log in logs:
         log.tails = _tails(log, wholes)
     return sorted(logs, key=lambda log: (log.node, log.name))

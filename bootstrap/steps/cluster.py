@@ -118,7 +118,7 @@ def _by_store(run: Run, own: Card) -> Cluster:
 
     assert run.job is not None and run.resolved is not None and run.stores is not None
     chosen, cluster = run.resolved.settings, run.job.cluster
-    log = parse(run.job.log)
+    log = parse(chosen.log)  # all nodes' own, which job.log need not be
     place = log.child(f".meeting-{run.job.facts.job_id or 'job'}/")
     run.board = StoreBoard(run.stores.open(log), place)
     cards = board.meet_by_board(

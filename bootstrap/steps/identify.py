@@ -166,9 +166,24 @@ def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -
         code_source=source["code"],
         inputs=tuple(_inputs(facts, chosen, source)),
         outputs=outputs,
-        log=chosen.log,
+        log=_log_directory(facts, chosen, source),
         log_source=source["log"],
     )
+
+
+def _log_directory(facts: PlatformFacts, chosen: Settings, source: Mapping[str, str]) -> str:
+    """The log URL; for node N > 0 ``URL/node-N/`` where a person has named the log file: all nodes have that one name
+    then, and would overwrite each other, whereas the platforms' own names differ.
+    """
+    rank, own = facts.cluster.node_rank, facts.defaults.get("log_file")
+    of_platform = own is not None and os.path.basename(chosen.log_file) == os.path.basename(own.value)
+    if not chosen.log or rank == 0 or of_platform or not _by_person(source["log_file"]):
+        return chosen.log
+    return f"{chosen.log}{'' if chosen.log.endswith('/') else '/'}node-{rank}/"
+
+
+def _by_person(log_file_source: str) -> bool:
+    return log_file_source in (settings.option("log_file"), settings.variable("log_file"))
 
 
 def check(job: Job) -> None:
@@ -247,7 +262,7 @@ def _unwritable(job: Job, chosen_by: str, refused: str) -> list[BootstrapError]:
     """A path that a person chose must work. The platform's own default is only a default: a v1 boot command on v2
     used to end in "tee: ... Permission denied" (ModelArts FAQ on moving to the new version).
     """
-    if chosen_by not in (settings.option("log_file"), settings.variable("log_file")):
+    if not _by_person(chosen_by):
         return []
     where = f"{job.log_file}, from {chosen_by}"
     remedy = "choose another place with --log-file PATH"

@@ -120,6 +120,34 @@ def test_several_nodes_each_alone_or_all_with_their_number_in_front(
             running.__exit__(None, None, None)
 
 
+def test_nodes_whose_log_file_has_the_same_name_do_not_overwrite_each_other(
+    tmp_path: Path, plain_remote: Remote
+) -> None:
+    url = plain_remote.bucket.url("logs/")
+    for rank in "012":
+        container = Container(tmp_path / f"node{rank}")  # a container of its own: job.log in each
+        environ = {**plain_remote.env, "RANK": rank, "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1"}
+        words = ("--interface", "lo", "--log", url, "--", "echo", f"node {rank}")
+        assert container.run(*words, environ=environ).code == 0
+    delivered = plain_remote.bucket.list("logs/")
+    assert {"logs/job.log", "logs/node-1/job.log", "logs/node-2/job.run.json"} <= set(delivered)
+    assert not [key for key in delivered if "attempt" in key], "none takes another for an earlier attempt of its own"
+    assert logs(plain_remote, "--node", "2", url).stdout == b"node 2\n"
+    assert logs(plain_remote, "--node", "all", url).stdout == b"[0] node 0\n[1] node 1\n[2] node 2\n"
+
+
+def test_the_nodes_of_modelarts_v2_are_known_by_their_names(tmp_path: Path, plain_remote: Remote) -> None:
+    url = plain_remote.bucket.url("logs/")
+    for rank in "01":
+        container = Container(tmp_path / f"node{rank}")
+        environ = {**plain_remote.env, "MA_VJ_NAME": "ma-job-1", "MA_NUM_HOSTS": "2", "MA_TASK_NAME": "worker"}
+        environ |= {"VC_TASK_INDEX": rank, "MA_LOG_DIR": str(container.tmp), "BOOTSTRAP_LOG_FILE": ""}
+        words = ("--job-dir", ".", "--interface", "lo", "--log", url, "--", "echo", f"node {rank}")
+        assert container.run(*words, environ=environ).code == 0
+    assert "logs/bootstrap-worker-1.log" in plain_remote.bucket.list("logs/")
+    assert logs(plain_remote, "--node", "all", url).stdout == b"[0] node 0\n[1] node 1\n"
+
+
 def live_log_of(remote: Remote, node: int) -> bytes:
     keys = [key for key in remote.bucket.list("logs/") if f".parts/node-{node}." in key and key[-1].isdigit()]
     return b"".join(remote.bucket.get(key) for key in sorted(keys))
