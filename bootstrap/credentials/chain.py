@@ -37,5 +37,16 @@ class BotoChain:
                 expires=getattr(self._found, "_expiry_time", None),  # botocore has no public name for it
                 source=f"boto3's own chain ({self._found.method})",  # type: ignore[attr-defined]
             )
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError) as error:
-            raise SecretUnreadable("boto3's own chain failed", where="boto3's own chain", why=str(error)) from error
+        except (
+            botocore.exceptions.BotoCoreError,
+            botocore.exceptions.ClientError,
+            OSError,
+            RuntimeError,  # keys that have ended, and are still the same when read again
+            ValueError,  # a time that is none
+        ) as error:
+            raise SecretUnreadable(
+                "boto3's own chain failed",
+                where="AWS_ variables, ~/.aws, roles, containers' services",
+                why=str(error),
+                remedy="mend or remove what it found there, or give keys in S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+            ) from error

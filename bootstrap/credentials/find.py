@@ -124,7 +124,6 @@ class Keyring:
                 found = place.read()
             except SecretUnreadable as error:
                 broken.append(error)
-                odd.append(f"{error.what} ({error.where}): {error.why}")
                 continue
             if isinstance(found, str):
                 odd += [found] if found else []
@@ -132,12 +131,13 @@ class Keyring:
                 ended.append(found)
             else:
                 if self._current is None:
-                    for text in odd:
+                    for text in [*odd, *(f"{error.what} ({error.where}): {error.why}" for error in broken)]:
                         self._log.warning(text, used_instead=found.source)
                 return found
         if ended:
             raise _expired(ended[0])
         if broken:
+            broken[0].why = "; ".join([broken[0].why, *odd])
             raise broken[0]
         looked = "; ".join(place.name for place in self._places)
         raise CredentialsMissing(
@@ -172,7 +172,7 @@ class Keyring:
                 used.access_key,
                 used.secret_key,
             ):
-                self._log.warning(f"{used.source} and {other.source} hold different keys; {used.source} wins")
+                self._log.warning("two places hold different keys", used=used.source, ignored=other.source)
 
 
 def _identity(credentials: Credentials) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import access
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import Keyring
+from ..credentials.handover import for_command
 from ..credentials.hardening import harden
 from ..errors import BootstrapError
 from ..job import Job, Log
@@ -14,11 +15,13 @@ from .run import Run
 
 
 def step(run: Run) -> None:
-    assert run.job is not None
+    assert run.job is not None and run.resolved is not None
     names.over_tcp(run)
     try:
         environ = {**run.environ, **run.job.facts.environ}  # a tool that asks for keys asks for names
         run.decrypted = decrypt_environment(environ, run.secrets, run.console)
+        # A name that is not there is told now, and not after hours of fetching.
+        for_command(run.environ, run.resolved.settings.pass_credentials, run.decrypted)
         open_stores(run)
         assert run.keyring is not None
         check_keys(run.job, run.keyring, run.console)

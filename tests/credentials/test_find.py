@@ -183,8 +183,8 @@ def test_two_sources_that_disagree_are_warned_of_once_with_the_winner(
     )
     keys(), keys()
     assert log.warnings() == [
-        "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY and AWS_SHARED_CREDENTIALS_FILE "
-        f"({path}, profile default) hold different keys; S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY wins"
+        "two places hold different keys used=S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY "
+        f"ignored=AWS_SHARED_CREDENTIALS_FILE ({path}, profile default)"
     ]
 
 
@@ -472,8 +472,50 @@ def test_boto3s_own_chain_is_asked_last_and_its_place_named(
 
 def test_a_failure_in_boto3s_own_chain_is_one_message(seek: Seek, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nowhere")
-    with pytest.raises(SecretUnreadable, match=r"boto3's own chain failed .*nowhere"):
+    with pytest.raises(SecretUnreadable, match=r"boto3's own chain failed .*nowhere.*remove what it found there"):
         seek()()
+
+
+def test_a_profile_that_is_not_in_the_file_is_said_though_boto3_does_not_know_it_either(
+    seek: Seek, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"AWS_PROFILE": "mine", "AWS_SHARED_CREDENTIALS_FILE": str(profile(tmp_path / "keys", "a-key"))}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SecretUnreadable, match=rf"{tmp_path}/keys has no profile \[mine\]"):
+        seek(environ)()
+
+
+def test_keys_in_variables_that_have_ended_are_called_that_though_boto3_finds_them_as_well(
+    seek: Seek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": "access-key",
+        "AWS_SECRET_ACCESS_KEY": "secret-key",
+        "AWS_SESSION_TOKEN": "the-token",
+        "AWS_CREDENTIAL_EXPIRATION": "2020-01-02T03:04:05Z",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CredentialsExpired, match="they ended at 2020-01-02T03:04:05"):
+        seek(environ)()
+
+
+def test_a_time_that_boto3_cannot_read_does_not_hide_that_the_store_calls_the_keys_ended(
+    seek: Seek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": "access-key",
+        "AWS_SECRET_ACCESS_KEY": "secret-key",
+        "AWS_SESSION_TOKEN": "the-token",
+        "AWS_CREDENTIAL_EXPIRATION": "tomorrow",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    keys = seek(environ)
+    keys.rejected(keys())
+    with pytest.raises(CredentialsExpired, match="the store does not take them any more"):
+        keys()
 
 
 def test_credentials_never_show_themselves() -> None:

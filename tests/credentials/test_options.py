@@ -43,3 +43,12 @@ def test_a_metadata_service_that_is_named_and_not_there_is_one_message(container
     result = container.run(*words, environ=environ)
     assert result.code == 117
     assert "the metadata service gave no keys (http://127.0.0.1:9)" in result.stderr
+
+
+def test_a_name_to_pass_on_that_is_not_there_is_told_before_anything_is_fetched(container: Container) -> None:
+    (container.work / "data").mkdir()
+    words = ["--pass-credentials", "MISPELT", "--input", f"got={container.work / 'data'}", "--", "true"]
+    result = container.run(*words)
+    assert result.code == 101
+    assert "--pass-credentials names variables that are not there (MISPELT)" in result.stderr
+    assert not (container.work / "got").exists()
