@@ -137,6 +137,22 @@ def test_a_stop_and_a_continue_reach_the_command(boot_in_every_mode: Start) -> N
     assert run.wait() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
+def test_below_a_shell_we_stop_and_go_on_together(boot: Start, number: int) -> None:
+    run = boot("bash", "-c", "trap 'echo goes on' CONT; echo ready; while :; do sleep 0.02; done")
+    run.expect(b"ready")
+    (command,) = children(run.pid)
+    for _ in range(2):
+        run.signal(number)
+        eventually(lambda: state(command) == state(run.pid) == "T")
+        run.signal(signal.SIGCONT)
+        run.expect(b"goes on")
+        eventually(lambda: "T" not in (state(command), state(run.pid)))
+        run._seen = b""
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 143
+
+
 def test_a_stop_request_ends_a_stopped_command_too(boot_in_every_mode: Start) -> None:
     # bash: dash starts programs with vfork, and one that is stopped in it is not shown as stopped
     run = boot_in_every_mode(
@@ -349,6 +365,15 @@ def test_what_was_ours_before_the_command_is_not_the_commands(directory: Path) -
         assert not json.loads((directory / "report.json").read_text())["notes"]
     finally:
         os.kill(service, signal.SIGKILL)
+
+
+def test_what_outlives_the_command_is_asked_before_it_is_killed(boot_in_every_mode: Start) -> None:
+    inner = "trap 'echo last words; exit' TERM; echo ready; while :; do sleep 0.02; done"
+    run = boot_in_every_mode("bash", "-c", f'setsid bash -c "{inner}" & sleep 0.3; exit 4')
+    assert run.wait() == 4
+    assert run.output.endswith(b"last words\n")
+    assert run.log.read_bytes() == run.output
+    assert run.report()["notes"] == []
 
 
 def test_a_daemon_that_ignores_term_is_killed_and_named(boot: Start) -> None:

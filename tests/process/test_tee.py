@@ -104,6 +104,44 @@ def test_stderr_is_kept_apart_as_well(boot: Start, directory: Path) -> None:
     assert run.log.read_bytes() == run.output
 
 
+def test_with_stderr_apart_the_order_of_writes_that_wait_for_each_other_stays(boot: Start, directory: Path) -> None:
+    code = (
+        "import os, time\n"
+        "for n in range(40):\n"
+        "  os.write(1 + n % 2, b'%d\\n' % n)\n"
+        "  while b'%d\\n' % n not in open('task.log', 'rb').read(): time.sleep(0.001)\n"
+    )
+    run = boot(sys.executable, "-c", code, stderr_path=str(directory / "stderr.log"))
+    assert run.wait() == 0
+    assert run.output == run.log.read_bytes() == b"".join(b"%d\n" % n for n in range(40))
+
+
+@pytest.mark.parametrize("pty", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize("last", [b"hi", b"hi\r", b"hi\n"])
+def test_a_command_that_closes_its_output_and_goes_on_is_waited_for(boot: Start, last: bytes, pty: bool) -> None:
+    """Its last bytes are delivered by then, whatever they end with."""
+    code = f"import os; os.write(1, {last!r}); os.close(1); os.close(2); open('closed', 'w'); input(); os._exit(8)"
+    run = boot(sys.executable, "-c", code, stdin=subprocess.PIPE, pty=pty)
+    run.expect(last)
+    eventually(lambda: run.log.read_bytes() == last)
+    eventually(run.log.with_name("closed").exists)
+    assert run.process.poll() is None
+    assert run.process.stdin is not None
+    run.process.stdin.write(b"on\n")
+    run.process.stdin.close()
+    run.process.stdin = None
+    assert run.wait() == 8
+    assert run.output == run.log.read_bytes() == last
+    assert run.report()["notes"] == []
+
+
+@pytest.mark.parametrize("last", [b"hi", b"hi\r", b"hi\n"])
+def test_the_last_bytes_of_a_command_that_is_killed_are_delivered(boot: Start, last: bytes) -> None:
+    run = boot(sys.executable, "-c", f"import os; os.write(1, {last!r}); os.kill(os.getpid(), 9)", compact=True)
+    assert run.wait() == 137
+    assert run.output == run.log.read_bytes() == last
+
+
 def test_a_console_that_nobody_reads_stops_neither_the_job_nor_the_log(boot: Start) -> None:
     size = 32 << 20
     code = f"import os\nfor _ in range({size >> 16}): os.write(1, b'x' * 65536)\nopen('finished', 'w')"

@@ -64,6 +64,11 @@ class Console:
                 self.screen += os.read(self.master, 65536)
         self.screen = self.screen.partition(text)[2]
 
+    def hang_up(self) -> None:
+        """The line is cut: ssh has lost its connection, somebody has closed the window."""
+        os.close(self.master)
+        self.master = os.open(os.devnull, os.O_RDWR)
+
     def report(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.directory / "report").read_text())
         return found
@@ -186,6 +191,18 @@ def test_a_stop_request_from_outside_works_with_a_terminal_too(console: Console)
     os.kill(console.process.pid, signal.SIGTERM)
     assert console.process.wait(20) == 143
     assert console.report()["asked_by"] == "platform"
+
+
+def test_a_terminal_that_hangs_up_tells_the_command_and_the_log_is_whole(console: Console, inside: list[str]) -> None:
+    script = "trap 'echo saved; exit 9' HUP; echo ready; while :; do sleep 0.02; done"
+    console.start([*inside, *console.driver("bash", "-c", script)])
+    console.expect(b"ready")
+    console.hang_up()
+    report = console.directory / "report"  # unshare, which is before us in the other mode, does not wait for us
+    eventually(lambda: report.exists() and report.read_text().endswith("}"))
+    assert console.report()["status"] == 9
+    assert (console.directory / "log").read_bytes().endswith(b"saved\n")
+    assert any("Input/output error" in note for note in console.report()["notes"])
 
 
 def test_a_shell_with_job_control_of_its_own_works_inside(console: Console) -> None:
