@@ -147,7 +147,9 @@ def _own_rank(
     ordered: Sequence[Group], entries: Sequence[tuple[str, str, int | None]], claim: Claim, source: str
 ) -> tuple[int, list[str]]:
     stated = _stated_rank(entries, claim, source)
-    counted = _counted_rank(ordered, entries, claim, source)
+    # As with the count, the documents leave open whether the index of a job with roles is one of all its nodes.
+    of_all = stated is not None and claim.index == stated
+    counted = stated if of_all else _counted_rank(ordered, entries, claim, source)
     if stated is not None and counted is not None and stated != counted:
         raise ClusterMismatch(
             f"{claim.index_source} makes this node number {counted}, but {claim.host_source} is number {stated}",

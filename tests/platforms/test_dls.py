@@ -121,6 +121,19 @@ def test_parameter_servers_come_first_in_the_global_order(read) -> None:
     assert server.cluster.node_rank == 0
 
 
+@pytest.mark.parametrize("index", ["1", "2"], ids=["within its role", "of all nodes"])
+def test_with_roles_the_platforms_own_host_says_what_the_index_counts(read, index: str) -> None:
+    environ = {
+        "DLS_TASK_NUMBER": "3",
+        "DLS_TASK_INDEX": index,
+        "BATCH_WORKER_HOSTS": "h0:2222,h1:2222",
+        "BATCH_SERVER_HOSTS": "h0:3333",
+        "BATCH_TASKGROUP_NAME": "worker",
+        "BATCH_CURRENT_HOST": "h1:2222",
+    }
+    assert read(environ).cluster.node_rank == 2
+
+
 def test_the_platforms_own_host_finds_the_rank_when_there_is_no_index(read) -> None:
     environ = nodes_of(11, 0, BATCH_CURRENT_HOST="job-custom10-0:6010")
     del environ["DLS_TASK_INDEX"]
