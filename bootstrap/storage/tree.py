@@ -96,6 +96,8 @@ def _walk(root: Path, base: str, failed: Named, left_out: Named, links: Links) -
                 failed.append((name, f"its name ends in {SUFFIX}, as only those of recorded links may"))
             elif real and not (real == top or real.startswith(top + os.sep)):
                 left_out.append((name, f"a link that leads out of the tree, to {os.readlink(entry.path)}"))
+            elif real and not os.path.exists(real):  # a ring of links among them, of which is_dir() would raise
+                left_out.append((name, f"a link to nothing, {os.readlink(entry.path)}"))
             elif entry.is_dir():
                 here = os.path.realpath(entry.path)
                 if here in trail:
@@ -108,7 +110,5 @@ def _walk(root: Path, base: str, failed: Named, left_out: Named, links: Links) -
                         yield Item(name, base + name, Path(entry.path), entry.stat().st_size)
                     except OSError:
                         failed.append((name, "vanished before it was sent"))
-            elif real and not os.path.exists(real):
-                left_out.append((name, f"a link to nothing, {os.readlink(entry.path)}"))
             else:
                 left_out.append((name, "neither a file nor a directory"))

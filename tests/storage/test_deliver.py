@@ -74,12 +74,14 @@ def test_links_are_followed_in_the_tree_and_never_out_of_it_or_round_in_it(
     (tree / "leak").symlink_to(tmp_path / "secret")
     (tree / "ckpt-100/loop").symlink_to("..")
     (tree / "dangling").symlink_to("nothing")
+    (tree / "ring").symlink_to("ring")
     report = mover.deliver(tree, bucket.url("o/"))
     assert bucket.tree("o/") == {"ckpt-100/w": b"w", "latest/w": b"w"}
     reasons = dict(report.left_out)
     assert "leads out" in reasons["leak"]
     assert "leads back" in reasons["ckpt-100/loop"]
     assert "to nothing" in reasons["dangling"]
+    assert "to nothing" in reasons["ring"]
     assert report.complete
 
 
