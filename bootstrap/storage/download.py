@@ -15,7 +15,7 @@ from bootstrap.errors import NothingThere, SourceChanging, StoreUnavailable
 from bootstrap.job import StopRequest
 from bootstrap.storage.express import MOST_RIDES, Errand, Errands, ride
 from bootstrap.storage.largefile import LargeFile, is_large
-from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble
+from bootstrap.storage.local import Staging, executable_if_script, explain, local_trouble, make_directories
 from bootstrap.storage.manifest import Manifest
 from bootstrap.storage.outage import Outlast
 from bootstrap.storage.pace import Pace
@@ -61,9 +61,7 @@ def bring_all(
         progress.beat()
 
     try:
-        os.makedirs(root, exist_ok=True)
-        for directory in plan.directories:
-            os.makedirs(os.path.join(root, directory), exist_ok=True)
+        make_directories(root, plan.directories)
         parts = download.parts(plan.files, beat)
         lane = store.lane
         if lane is not None:
@@ -174,18 +172,17 @@ class Whole(Errand):
         """Over the client of record."""
         download = self._download
         final = self.final
-        partial, found, md5 = bring(
+        _, found, md5 = bring(
             download.store,
             self._entry,
             final,
             download.staging,
+            publish=True,
             outlast=download.outlast,
             progress=download.progress,
             stop=download.stop,
         )
-        mtime_ns = os.stat(partial).st_mtime_ns
-        download.staging.publish(partial, final)
-        self._finish(found, mtime_ns, md5)
+        self._finish(found, os.stat(final).st_mtime_ns, md5)
 
     def _keep(self, final: str, body: bytes, found: Entry, md5: str) -> None:
         staging = self._download.staging
@@ -195,9 +192,9 @@ class Whole(Errand):
             if body.startswith(b"#!"):
                 executable_if_script(file)
             mtime_ns = os.fstat(file).st_mtime_ns
+            staging.publish(partial, final)
         finally:
             os.close(file)
-        staging.publish(partial, final)
         self._download.progress.add(len(body))
         self._finish(found, mtime_ns, md5)
 
@@ -329,13 +326,14 @@ def bring(
     final: str,
     staging: Staging,
     *,
+    publish: bool = False,
     outlast: Outlast,
     progress: Progress,
     stop: StopRequest,
 ) -> tuple[str, Entry, str]:
-    """Bring one object, in one stream, into a verified partial file beside ``final``.
+    """Bring one object, in one stream, into a verified partial file beside ``final``, and ``publish`` it there.
 
-    Returns the file's name for now, what the store said of the object when it was read, and the bytes' MD5.
+    Returns the partial file's name, what the store said of the object when it was read, and the bytes' MD5.
 
     A body that breaks off is fetched again for as long as an outage is waited for; one that differs, a few times.
     """
@@ -356,6 +354,8 @@ def bring(
                 progress.add(len(piece))
             _verify(body.entry, moved, digest.hexdigest())
             executable_if_script(file)
+            if publish:
+                staging.publish(partial, final)
             return partial, replace(body.entry, mtime=entry.mtime), digest.hexdigest()
         except BaseException:
             progress.add(-moved)

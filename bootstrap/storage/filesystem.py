@@ -84,7 +84,7 @@ class FileStore:
                             _write_all(sink.fileno(), piece)
                         os.fchmod(sink.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))
                 found = os.fstat(sink.fileno())
-            staging.publish(partial, path)
+                staging.publish(partial, path)
         except OSError as error:
             raise explain(error, error.filename or path, "cannot write a file") from error
         finally:

@@ -104,15 +104,18 @@ class Staging:
             if file >= 0:
                 self._partial[lasting] = False
                 return file, lasting
-            self._count += 1
-            name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
-            file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            self._partial[name] = True
-        claim(file)
-        return file, name
+            while True:
+                self._count += 1
+                name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
+                file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                if claim(file):
+                    self._partial[name] = True
+                    return file, name
+                os.close(file)  # another transfer's sweep was faster than our claim
+                _remove(name)
 
     def publish(self, partial: str, final: str) -> None:
-        """Give the finished file its name."""
+        """Give the finished file its name, while it is still open: once closed it is anybody's to sweep."""
         with self._lock:
             if partial not in self._partial:
                 raise OSError(errno.ECANCELED, "the transfer has ended")
@@ -134,12 +137,30 @@ class Staging:
             self._partial.clear()
 
 
-def claim(file: int) -> None:
-    """While we live and hold ``file`` open, nobody takes it for a leftover."""
+def claim(file: int) -> bool:
+    """While we live and hold ``file`` open, nobody takes it for a leftover. False if somebody just has."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError:
-        pass  # a file system without locks
+        return True  # a file system without locks
+    return os.fstat(file).st_nlink > 0
+
+
+def make_directories(root: str, directories: Iterable[str]) -> None:
+    """Make the ``directories`` of the tree ``root``, parents first.
+
+    A link in the place of one is removed if it leads back into the tree (an earlier state of the source had it): else
+    the files of two directories would land in one. Who put a link there that leads out wants them where it leads.
+    """
+    os.makedirs(root, exist_ok=True)
+    top = os.path.join(os.path.realpath(root), "")
+    for directory in directories:
+        place = os.path.join(root, directory)
+        if os.path.islink(place) and os.path.join(os.path.realpath(place), "").startswith(top):
+            os.unlink(place)
+        os.makedirs(place, exist_ok=True)
 
 
 def _take_over(name: str) -> int:

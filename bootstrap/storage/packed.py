@@ -19,7 +19,7 @@ from bootstrap.errors import ArchiveInvalid, SourceChanging, StoreUnavailable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
 from bootstrap.storage.archive import Unpacked
-from bootstrap.storage.local import PARTIAL, claim, local_trouble, readable, sweep
+from bootstrap.storage.local import PARTIAL, claim, local_trouble, make_directories, readable, sweep
 from bootstrap.storage.manifest import Changed, Extra, Manifest, remove_extra
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan, check_name, check_room
@@ -195,13 +195,24 @@ def workplace(target_dir: Path) -> Iterator[Path]:
     """A directory for what is in the making, on the same file system as the target; gone afterwards."""
     os.makedirs(target_dir, exist_ok=True)
     sweep(os.fspath(target_dir), ("",))
-    place = Path(tempfile.mkdtemp(prefix=PARTIAL, suffix=".partial", dir=target_dir))
-    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    place, lock = _claimed(target_dir)
     try:
-        claim(lock)
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)
+
+
+def _claimed(target_dir: Path) -> tuple[Path, int]:
+    """A new directory, and the descriptor that holds it against being swept."""
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=PARTIAL, suffix=".partial", dir=target_dir))
+        try:
+            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another transfer's sweep was faster than our claim
+            continue
+        if claim(lock):
+            return place, lock
         os.close(lock)
 
 
@@ -212,7 +223,7 @@ def _move_in(content: Path, root: Path, kept: Collection[str]) -> None:
         return
     for directory, below, files in os.walk(content):
         relative = os.path.relpath(directory, content)
-        os.makedirs(root / relative, exist_ok=True)
+        make_directories(os.fspath(root), (relative,))
         links = [name for name in below if os.path.islink(os.path.join(directory, name))]
         for name in (*files, *links):
             path = os.path.normpath(os.path.join(relative, name))

@@ -396,6 +396,14 @@ def test_an_archive_that_changed_is_unpacked_over_the_old_one(again: Again, tmp_
     assert tree_of(tmp_path / "code") == {"train.py": b"new", "more": b"more"}
 
 
+def test_a_directory_in_a_former_links_place_does_not_land_where_that_led(local: Mover, tmp_path: Path) -> None:
+    (tmp_path / "c.tar").write_bytes(tar_with(member("v1/w", size=1), member("latest", tarfile.SYMTYPE, "v1")))
+    local.fetch(str(tmp_path / "c.tar"), tmp_path)
+    (tmp_path / "c.tar").write_bytes(tar_with(member("v1/w", size=1), member("latest/w", size=2)))
+    local.fetch(str(tmp_path / "c.tar"), tmp_path)
+    assert tree_of(tmp_path / "c") == {"v1/w": b"x", "latest/w": b"xx"}
+
+
 def test_what_was_changed_in_an_unpacked_tree_is_restored_or_kept(again: Again, tmp_path: Path) -> None:
     name, bucket, mover, bodies = again
     mover.fetch(bucket.url(name), tmp_path)

@@ -101,6 +101,29 @@ def test_links_that_lead_out_are_not_made(text: str, bucket: Bucket, mover: Move
     assert mover.log.events("warning") == ["left out"]
 
 
+def test_a_directory_in_a_former_links_place_does_not_land_where_that_led(
+    bucket: Bucket, mover: Mover, tmp_path: Path
+) -> None:
+    bucket.put_tree("o/", {"v1/w": b"one", f"latest{SUFFIX}": b"v1"})
+    mover.fetch(bucket.url("o/"), tmp_path / "d", links="record", direct=True)
+    assert (tmp_path / "d/latest/w").read_bytes() == b"one"
+    bucket.delete(f"o/latest{SUFFIX}")
+    bucket.put("o/latest/w", b"two")
+    mover.fetch(bucket.url("o/"), tmp_path / "d", links="record", direct=True)
+    assert files_of(tmp_path / "d") == {"v1/w": b"one", "latest/w": b"two"}
+
+
+def test_a_directory_that_was_linked_to_another_place_stays_there(bucket: Bucket, mover: Mover, tmp_path: Path) -> None:
+    bucket.put_tree("o/", {"data/w": b"w"})
+    (tmp_path / "large-disk").mkdir()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/data").symlink_to(tmp_path / "large-disk")
+    for _ in range(2):
+        mover.fetch(bucket.url("o/"), tmp_path / "d", direct=True, extra="delete")
+        assert (tmp_path / "d/data").is_symlink()
+        assert files_of(tmp_path / "large-disk") == {"w": b"w"}
+
+
 @pytest.mark.parametrize("other", ["x", "x/y", "x.rclonelink.rclonelink"])
 def test_a_link_in_the_place_of_something_else_is_refused_before_anything_is_written(
     other: str, seaweedfs: Store, tmp_path: Path

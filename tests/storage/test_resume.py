@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bootstrap.storage.local import Staging, sweep
+from bootstrap.storage.url import parse
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
@@ -169,6 +171,38 @@ def test_leftovers_of_a_dead_fetch_are_swept_and_those_of_a_living_one_are_not(t
     assert sorted(os.listdir(tmp_path / "d")) == sorted([".bootstrap-user-file", os.path.basename(partial)])
     os.close(file)
     living.close()
+
+
+@pytest.mark.parametrize("way", ["lane", "boto3", "archive", "local"])
+def test_a_sweep_takes_no_file_of_a_living_fetch_at_whatever_moment_it_comes(
+    way: str, seaweedfs: Store, tmp_path: Path
+) -> None:
+    files = {f"f{number}": b"x" * number for number in range(100)}
+    bucket, mover = seaweedfs.make_bucket(), Mover(stores_of(seaweedfs))
+    source = str(make_tree(tmp_path / "s", files)) if way == "local" else bucket.url("c/")
+    if way == "archive":
+        bucket.put("code.tar", tar(files))
+        source = bucket.url("code.tar")
+    elif way != "local":
+        mover.deliver(make_tree(tmp_path / "s", files), bucket.url("c/"))
+    if way == "boto3":
+        mover.stores.open(parse(bucket.url())).lane = None  # type: ignore[misc]
+    over = threading.Event()
+
+    def keep_sweeping() -> None:
+        while not over.is_set():
+            sweep(str(tmp_path / "d"), [""])
+
+    sweeper = threading.Thread(target=keep_sweeping)
+    sweeper.start()
+    try:
+        for _ in range(5):
+            mover.fetch(source, tmp_path / "d", direct=True)
+            assert tree_of(tmp_path / "d") == files
+            shutil.rmtree(tmp_path / "d")
+    finally:
+        over.set()
+        sweeper.join()
 
 
 def test_an_unchanged_local_tree_is_not_copied_again(local: Mover, tmp_path: Path) -> None:
