@@ -131,7 +131,7 @@ def _by_store(run: Run, own: Card) -> Cluster:
         log=run.console,
     )
     if cluster.node_rank > 0:
-        run.board.clear()  # its card has been read; that it is gone tells node 0 that this node has read the table
+        _take_notes_away(run)  # the card has been read; its absence tells node 0 that the table was, too
     return placed(cluster, cards)
 
 
@@ -200,11 +200,17 @@ def leave(run: Run) -> None:
     """The last word to the other nodes."""
     if run.peers is not None:
         run.peers.close()
-    if run.board is not None and run.job is not None:
-        met, rank = run.job.cluster.me.address is not None, run.job.cluster.node_rank
-        try:
-            # A node takes its card away when it has read node 0's table: while cards lie there, the table must.
-            if not (met and rank == 0 and run.board.has_others):
-                run.board.clear()
-        except BootstrapError as error:
-            run.console.debug(f"the notes of the meeting stay: {error}")
+    if run.board is not None:
+        _take_notes_away(run)
+
+
+def _take_notes_away(run: Run) -> None:
+    """This node's own, where its keys may delete at all: whoever comes later believes none of them."""
+    assert run.job is not None and run.board is not None
+    met, rank = run.job.cluster.me.address is not None, run.job.cluster.node_rank
+    try:
+        # A node takes its card away when it has read node 0's table: while cards lie there, the table must.
+        if not (met and rank == 0 and run.board.has_others):
+            run.board.clear()
+    except BootstrapError as error:
+        run.console.debug(f"the notes of the meeting stay: {error}")

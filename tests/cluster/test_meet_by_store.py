@@ -12,6 +12,8 @@ import pytest
 
 from tests.cluster.nodes import BOOTSTRAP
 from tests.cluster.platforms import modelarts
+from tests.lab import faulty_proxy
+from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
 
 pytestmark = pytest.mark.timeout(240)
@@ -28,7 +30,7 @@ while len(list(there.iterdir())) < 2: time.sleep(0.02)
 
 
 def start(
-    node: int, bucket: Bucket, tmp_path: Path, *words: str, timeout: str = "90", count: int = 2
+    node: int, bucket: Bucket, tmp_path: Path, *words: str, timeout: str = "90", count: int = 2, **more: str
 ) -> subprocess.Popen[str]:
     home, there = tmp_path / f"node-{node}", tmp_path / "there"
     home.mkdir()
@@ -41,6 +43,7 @@ def start(
         "BOOTSTRAP_PEER_SECRET": SECRET,
         **modelarts(node, count),
         **bucket.store.env(),
+        **more,
     }
     argv = [BOOTSTRAP, "run", "--meet", "store", "--log", bucket.url("logs/"), "--interface", f"127.0.0.{node + 1}"]
     argv += [*words, "--", sys.executable, "-c", SHOW, str(there)]
@@ -64,6 +67,19 @@ def test_every_node_is_told_all_addresses_and_nothing_of_it_is_left(bucket: Buck
         assert "told: 127.0.0.1,127.0.0.2 127.0.0.1\n" in said
     assert notes(bucket) == []
     assert (tmp_path / "node-1/.local_ib_ip").read_text() == "127.0.0.2"
+
+
+def test_keys_that_may_not_delete_cost_the_notes_and_not_the_job(
+    seaweedfs: Store, faulty: FaultyProxy, tmp_path: Path
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    injection = faulty.inject(faulty_proxy.refused(403, "AccessDenied"), method="DELETE", times=None)
+    nodes = [start(node, bucket, tmp_path, S3_ENDPOINT=faulty.endpoint) for node in range(2)]
+    for code, said in ends(nodes):
+        assert code == 0, said
+        assert "told: 127.0.0.1,127.0.0.2" in said
+    assert injection.hits >= 2
+    assert notes(bucket)
 
 
 def test_notes_of_somebody_without_the_secret_are_not_believed(seaweedfs: Store, tmp_path: Path) -> None:
