@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     This is the boundary of every command, as ``lifecycle.boundary`` is that of a job's steps: whatever goes wrong
     becomes one message and a code.
     """
+    _open_what_is_closed()
     argv = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace(secrets=None)  # a command that finds secrets leaves them here, to be masked
     try:
@@ -72,6 +73,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         remedy = f"report it with {_trace(error, argv, arguments)}"
         return _told(InternalError.of(error, remedy=remedy), argv, arguments)
+
+
+def _open_what_is_closed() -> None:
+    """Standard input, output and errors that whoever started us has closed (``<&-``, some daemons): the next file that
+    is opened would take the number, and be read or written as if it were they.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # open takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _run(argv: list[str], arguments: argparse.Namespace) -> int:

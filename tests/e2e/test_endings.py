@@ -300,6 +300,15 @@ def test_a_reader_of_stdout_who_leaves_stops_nothing(container: Container) -> No
     assert container.log.read_text().endswith("line 19999\n")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_whoever_starts_us_may_have_closed_what_we_write_to(container: Container, closed: str) -> None:
+    container.front = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    result = container.run("--", "sh", "-c", "cat; echo out; echo err >&2; exit 3")
+    assert result.code == 3
+    assert container.log.read_bytes() == b"out\nerr\n"
+    assert result.stdout in (b"", b"out\nerr\n")
+
+
 def test_a_time_limit(container: Container) -> None:
     began = time.monotonic()
     result = container.run("--timeout", "1", "--", "sleep", "600")
