@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,7 @@ class LogShipper:
             return
         try:
             if self._delivered and self._removed([self._directory + HEARTBEAT]):
+                self._remove_empty()
                 return
             self._beat("ended")
         except BootstrapError as error:
@@ -129,6 +131,14 @@ class LogShipper:
         except BootstrapError:  # a key that may write, but not delete
             return False
         return True
+
+    def _remove_empty(self) -> None:
+        """A bucket has no directories; elsewhere those of the heartbeat would stay, one for each job."""
+        if not self._target.is_remote:
+            directory = Path("/", self._directory)
+            with suppress(OSError):  # another node's is beside it
+                directory.rmdir()
+                directory.parent.rmdir()
 
     def _is_there_already(self) -> bool:
         there = Path(self._target.path, self._path.name)
