@@ -1,7 +1,7 @@
 """``bootstrap check-image``: what would fail in an image, before anybody pays for accelerators.
 
     bootstrap check-image                             the container that we are in
-    bootstrap check-image image.tar                   of docker save, docker export, podman save; a directory
+    bootstrap check-image image.tar                   of docker save, docker export, podman save; a root or OCI layout
     bootstrap check-image --base base.tar image.tar -- python train.py
 
 Answers 1 when a job would fail.
@@ -16,8 +16,8 @@ from dataclasses import asdict
 
 from ..errors import UsageError
 from ..images.contracts import CONTRACTS
-from ..images.findings import Finding, Level
-from ..images.rules import Question, check, question
+from ..images.findings import Finding, Level, Question
+from ..images.rules import check, question
 from ..images.sources import read
 
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     source, argv = _image_and_command(arguments.words)
     base = read(arguments.base, digests=True) if arguments.base else None
-    image = read(source, digests=base is not None)
+    image = read(source, digests=base is not None, environ=environ)
     asked = question(image, contract=arguments.platform, base=base, argv=argv)
     found = check(asked)
     print(_json(asked, found) if arguments.format == "json" else _text(asked, found))
@@ -82,10 +82,8 @@ def _text(asked: Question, found: list[Finding]) -> str:
     for finding in found:
         lines.append(f"{finding.level.value:<8} {finding.what} [{finding.id}]")
         for label, text in (("where", finding.where), ("why", finding.why), ("do", finding.remedy)):
-            if text and finding.level is not Level.NOTE:
+            if text:
                 lines.append(f"{'':<8} {label}: {text}")
-        if finding.level is Level.NOTE and finding.why:
-            lines.append(f"{'':<8} {finding.why}")
     counts = [sum(finding.level is level for finding in found) for level in Level]
     lines += ["", "{} errors, {} warnings, {} notes".format(*counts)]
     return "\n".join(lines)

@@ -40,9 +40,16 @@ def _missing(image: Image, name: str, search: str) -> Finding:
     if "/" in name:
         # The code comes with the job: a script below the job dir cannot be in the image.
         return Finding(Level.WARNING, ID, f"{name} is not in the image", name, "right if the job brings it")
+    at = f"it is at {', '.join(near)}"
+    if near and not image.environ:
+        return Finding(
+            Level.WARNING, ID, f"{name} is in none of the usual directories", search,
+            f"{at}, and the image's PATH is not known here",
+            "give the file of docker save, which knows PATH, or the command's full name",
+        )  # fmt: skip
     return Finding(
         Level.ERROR, ID, f"{name} is not on PATH", search,
-        f"it is at {', '.join(near)}" if near else "no file in the image has that name",
+        at if near else "no file in the image has that name",
         f"ENV PATH={posixpath.dirname(near[0])}:$PATH" if near else f"install {name}",
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ class Contract:
     uid: int | None = None
     gid: int | None = None
     user: str = ""
+    group: str = ""
     home: str = ""
     largest: int = 0
     advised: int = 0
@@ -31,14 +32,16 @@ class Contract:
 
 
 # ModelArts documentation, "Specifications for Custom Images Used for Training Jobs" (v1): no new setuid or setgid file
-# of root's, nothing changed in /bin, /sbin, /usr and /lib(64), at most 9.5 GB, the default user has uid 1101. Group,
-# home and /cache are those of its old base images' Dockerfiles. The boot command is `bash /home/work/run_train.sh`.
+# of root's, nothing changed in /bin, /sbin, /usr and /lib(64), in some files of /etc that are not named, and in the
+# tools of the home; at most 9.5 GB; the default user has uid 1101. Group, home and /cache are those of its old base
+# images' Dockerfiles. The boot command is `bash /home/work/run_train.sh`.
 DLS = Contract(
     "dls",
     "ModelArts v1",
     uid=1101,
     gid=1101,
     user="work",
+    group="work",
     home="/home/work",
     largest=9 * GB + GB // 2,
     writable=("/home/work", "/cache", "/tmp"),
@@ -52,6 +55,7 @@ MODELARTS = Contract(
     uid=1000,
     gid=100,
     user="ma-user",
+    group="ma-group",
     home="/home/ma-user",
     largest=30 * GB,
     advised=15 * GB,

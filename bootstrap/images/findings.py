@@ -1,10 +1,13 @@
-"""What a check says: where, why that matters, and what to do."""
+"""What a check is asked, and what it says: where, why that matters, and what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+from .contracts import Contract
+from .tree import Image
 
 
 class Level(str, Enum):
@@ -23,6 +26,17 @@ class Finding:
     where: str = ""
     why: str = ""
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """``base``: the image that this one was made from, where known. ``argv``: a command that is to run in it."""
+
+    image: Image
+    contract: Contract
+    why_contract: str
+    base: Image | None = None
+    argv: tuple[str, ...] = ()
 
 
 def listed(paths: Sequence[str], most: int = 8) -> str:

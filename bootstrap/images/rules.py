@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 
-from . import command, contracts
-from .contracts import GB, Contract
-from .findings import Finding, Level, listed
-from .tree import Config, Entry, Image, may_write
+from . import audit, command, contracts
+from .findings import Finding, Level, Question, listed
+from .tree import Config, Image, may_write
 
-SYSTEM = ("bin", "sbin", "usr", "lib", "lib64")
 CERTIFICATES = (  # where the libraries of the distributions look for them
     "etc/ssl/certs/ca-certificates.crt",
     "etc/pki/tls/certs/ca-bundle.crt",
     "etc/ssl/ca-bundle.pem",
     "etc/ssl/cert.pem",
 )
-DRIVER = re.compile(
-    r"(^|/)(lib(cuda|nvidia-ml|nvidia-ptxjitcompiler|nvcuvid)\.so[.0-9]*|nvidia-smi|libascend_hal\.so)$"
-)
-NOT_A_DRIVER = re.compile(r"/(compat|stubs|cuda-compat[^/]*|devlib)/")  # for older drivers, and for linking
 PYTHON = re.compile(r"^(.*/)?bin/python([23]\.[0-9]+)$")
 RUNTIME = "opt/bootstrap/bin/bootstrap"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """``base``: the image that this one was made from, where known. ``argv``: a command that is to run in it."""
-
-    image: Image
-    contract: Contract
-    why_contract: str
-    base: Image | None = None
-    argv: tuple[str, ...] = ()
+SHELLS = ("sh", "bash", "dash", "ash", "zsh")
+EXEC = re.compile(r"(^|[;&\n])\s*exec\s")
 
 
 def check(asked: Question) -> list[Finding]:
@@ -53,141 +37,74 @@ def question(image: Image, *, contract: str = "", base: Image | None = None, arg
     return Question(image, chosen, why, base, argv)
 
 
-# --- the platform's audit
-
-
-def setuid(asked: Question) -> Iterator[Finding]:
-    known = asked.base.entries if asked.base else {}
-    found = [
-        path
-        for path, entry in sorted(asked.image.entries.items())
-        if entry.is_file
-        and entry.mode & (stat.S_ISUID | stat.S_ISGID)
-        and not (path in known and known[path].mode & (stat.S_ISUID | stat.S_ISGID))
-    ]
-    if not found:
-        return
-    what = f"{len(found)} setuid or setgid files"
-    remedy = "RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} +"
-    if asked.contract.audited and asked.base:
-        what += " that the base image does not have"
-        yield Finding(Level.ERROR, "setuid", what, listed(found), "the platform's audit refuses the image", remedy)
-    elif asked.contract.audited:
-        why = "the platform's audit refuses new ones; without --base, new and old cannot be told apart"
-        yield Finding(Level.WARNING, "setuid", what, listed(found), why, f"{remedy}, or give --base")
-    else:
-        why = "hardened clusters refuse them, and they do nothing under no-new-privileges"
-        yield Finding(Level.NOTE, "setuid", what, listed(found), why, remedy)
-
-
-def system_files(asked: Question) -> Iterator[Finding]:
-    if asked.base is None:
-        return
-    changed, removed = [], []
-    for path, old in asked.base.below(*SYSTEM):
-        new = asked.image.entries.get(path)
-        if new is None:
-            removed.append(path)
-        elif new.is_directory and old.is_directory:
-            continue  # a package that adds a file changes its directory
-        elif _identity(new) != _identity(old):
-            changed.append(path)
-    for id, word, paths in (("system-changed", "changed", changed), ("system-removed", "removed", removed)):
-        if paths:
-            yield Finding(
-                Level.ERROR if asked.contract.audited else Level.NOTE,
-                id,
-                f"{len(paths)} system files were {word}, compared with {asked.base.source}",
-                listed(paths),
-                "the audit of ModelArts v1 compares /bin, /sbin, /usr and /lib with its base image"
-                if asked.contract.audited
-                else "",
-                "put what you add below /opt or the user's home, and leave packages of the system as they are",
-            )
-
-
-def _identity(entry: Entry) -> tuple[object, ...]:
-    return entry.mode, entry.uid, entry.gid, entry.target, entry.digest
-
-
-def size(asked: Question) -> Iterator[Finding]:
-    image, contract = asked.image, asked.contract
-    told = f"{image.size / GB:.2f} GB unpacked"
-    big = listed(_largest(image))
-    remedy = "use a runtime image instead of a devel one, clean caches in the same RUN, copy from a build stage"
-    if contract.largest and image.size > contract.largest:
-        why = f"{contract.title} admits {contract.largest / GB:g} GB"
-        yield Finding(Level.ERROR, "size", f"the image is too large: {told}", f"the largest: {big}", why, remedy)
-    elif contract.advised and image.size > contract.advised:
-        why = f"{contract.title} advises at most {contract.advised / GB:g} GB: starting takes long otherwise"
-        yield Finding(Level.WARNING, "size", f"the image is large: {told}", f"the largest: {big}", why, remedy)
-    else:
-        yield Finding(Level.NOTE, "size", told)
-
-
-def _largest(image: Image) -> list[str]:
-    files = [(entry.size, path) for path, entry in image.entries.items() if entry.is_file]
-    return [path for _, path in sorted(files, reverse=True)[:4]]
-
-
-def driver(asked: Question) -> Iterator[Finding]:
-    found = [
-        path
-        for path, entry in sorted(asked.image.entries.items())
-        # Container engines leave empty files behind, onto which they mount the machine's driver.
-        if entry.is_file and entry.size and DRIVER.search(path) and not NOT_A_DRIVER.search(f"/{path}")
-    ]
-    if found:
-        yield Finding(
-            Level.ERROR,
-            "driver",
-            "files of an accelerator's driver are in the image",
-            listed(found),
-            "the platform brings the driver of its own machines, and a second one of another version breaks it",
-            "remove the driver packages (nvidia-driver-*, libnvidia-*, /usr/local/Ascend/driver); CUDA itself may stay",
-        )
-
-
 # --- users and places
 
 
 def user(asked: Question) -> Iterator[Finding]:
     contract, config, accounts = asked.contract, asked.image.config, asked.image.accounts()
     by_id = {account.uid: account for account in reversed(accounts)}
+    old = next((account for account in accounts if account.name == "ma-user" and account.uid == 1102), None)
     if contract.uid is not None:
         account = by_id.get(contract.uid)
-        make = f"RUN useradd --uid {contract.uid} --gid {contract.gid} --create-home {contract.user}"
-        if account is None:
+        if account is None and old is None:
             yield Finding(
                 Level.WARNING, "user-missing", f"no user has uid {contract.uid}", "/etc/passwd",
                 f"{contract.title} runs as {contract.uid}:{contract.gid}; programs that ask for their user's name fail",
-                f"{make}; or build on a base image of Dockerfile.base",
+                f"{_make_user(asked)}; or build on a base image of Dockerfile.base",
             )  # fmt: skip
-        elif account.gid != contract.gid or account.home != contract.home:
+        elif account is not None and (account.gid != contract.gid or account.home != contract.home):
             yield Finding(
                 Level.WARNING, "user-other",
                 f"uid {contract.uid} is {account.name}, group {account.gid}, home {account.home}", "/etc/passwd",
-                f"{contract.title} expects {contract.user}, group {contract.gid}, home {contract.home}", make,
+                f"{contract.title} expects {contract.user}, group {contract.gid}, home {contract.home}",
+                _make_user(asked),
             )  # fmt: skip
-    for account in accounts:
-        if account.name == "ma-user" and account.uid == 1102:
+        if contract.gid not in asked.image.groups():
             yield Finding(
-                Level.ERROR, "user-1102", "ma-user has uid 1102", "/etc/passwd",
-                "the platform runs as 1000, to whom it is closed: /home/ma-user/.pip/pip.conf: Permission denied",
-                "usermod --uid 1000 ma-user, and chown its home",
+                Level.NOTE, "group-nameless", f"no group has gid {contract.gid}", "/etc/group",
+                "the bootstrap needs none, but programs that ask for their group's name complain",
+                f"RUN groupadd --gid {contract.gid} {contract.group}",
             )  # fmt: skip
+    if old:
+        yield Finding(
+            Level.ERROR, "user-1102", "ma-user has uid 1102", "/etc/passwd",
+            "the platform runs as 1000, to whom it is closed: /home/ma-user/.pip/pip.conf: Permission denied",
+            f"RUN usermod --uid 1000 --gid 100 ma-user; chown -R 1000:100 {old.home}",
+        )  # fmt: skip
     if config is not None:
         yield from _default_user(asked, config, by_id.keys())
 
 
+def _make_user(asked: Question) -> str:
+    """Commands that work in this image: a uid and a name can be given once only, and a group must be there first."""
+    contract = asked.contract
+    words = [
+        f"userdel {account.name}"
+        for account in asked.image.accounts()
+        if account.uid == contract.uid or account.name == contract.user
+    ]
+    if contract.gid not in asked.image.groups():
+        words.append(f"groupadd --gid {contract.gid} {contract.group}")
+    words.append(
+        f"useradd --uid {contract.uid} --gid {contract.gid} --home-dir {contract.home} --create-home {contract.user}"
+    )
+    return f"RUN {'; '.join(words)}"
+
+
 def _default_user(asked: Question, config: Config, known: Collection[int]) -> Iterator[Finding]:
-    contract, name = asked.contract, config.user.split(":")[0]
+    contract = asked.contract
+    name, _, group = config.user.partition(":")
     names = {account.name: account.uid for account in asked.image.accounts()}
     uid = int(name) if name.isdigit() else names.get(name, 0 if name in ("", "root") else -1)
     if uid == -1:
         yield Finding(
             Level.ERROR, "user-unknown", f"USER {name} is not in the image", "the image's configuration",
             "no engine can start it", f"RUN useradd {name}, or USER with a number",
+        )  # fmt: skip
+    elif group and not group.isdigit() and group not in asked.image.groups().values():
+        yield Finding(
+            Level.ERROR, "group-unknown", f"the group of USER {config.user} is not in the image",
+            "the image's configuration", "no engine can start it", f"RUN groupadd {group}, or USER with numbers",
         )  # fmt: skip
     elif uid == 0:
         wants = f"USER {contract.uid}:{contract.gid}" if contract.uid is not None else "USER 1000:1000"
@@ -279,9 +196,9 @@ def pythons(asked: Question) -> Iterator[Finding]:
     for tree in sorted(trees):
         on_path = f"/{tree}/bin" in search
         yield Finding(
-            Level.NOTE if on_path or not image.config else Level.WARNING,
+            Level.NOTE if on_path or not image.environ else Level.WARNING,
             "conda",
-            f"a conda tree: /{tree}" + ("" if on_path or not image.config else ", whose bin is not on PATH"),
+            f"a conda tree: /{tree}" + ("" if on_path or not image.environ else ", whose bin is not on PATH"),
             f"/{tree}",
             "the boot command is not run by a login shell: conda activate does not work there",
             f"ENV PATH=/{tree}/bin:$PATH, or name /{tree}/bin/python in the command",
@@ -311,7 +228,8 @@ def runtime(asked: Question) -> Iterator[Finding]:
     entry = image.find(RUNTIME)
     if entry is None and not image.program("bootstrap", image.environ.get("PATH", command.PATH)):
         yield Finding(
-            Level.NOTE, "bootstrap", "the bootstrap is not in the image", f"/{RUNTIME}", "",
+            Level.NOTE, "bootstrap", "the bootstrap is not in the image", f"/{RUNTIME}",
+            "it fetches the code and delivers logs and outputs, unless something else does",
             "COPY --from=modelarts-bootstrap:runtime /opt/bootstrap /opt/bootstrap",
         )  # fmt: skip
     elif entry is not None:
@@ -322,20 +240,40 @@ def entry_point(asked: Question) -> Iterator[Finding]:
     config = asked.image.config
     if config is None:
         return
-    where = "ENTRYPOINT " + " ".join(config.entrypoint) if config.entrypoint else "ENTRYPOINT"
+    where = "ENTRYPOINT " + " ".join(config.entrypoint)
     use = 'ENTRYPOINT ["/opt/bootstrap/bin/bootstrap", "run", "--"]'
-    if config.entrypoint[:1] and config.entrypoint[0].rpartition("/")[2] in ("sh", "bash", "dash", "ash"):
-        if "-c" in config.entrypoint[1:2] and not "".join(config.entrypoint[2:3]).lstrip().startswith("exec "):
-            yield Finding(
-                Level.ERROR, "entrypoint-shell", "the entry point has the shell form", where,
-                "the shell is the first process: it keeps TERM to itself, so a stopped job is killed without its last "
-                "log and checkpoint; and the container's arguments are lost", use,
-            )  # fmt: skip
+    why = (
+        "the shell is the first process: it keeps TERM to itself, so a stopped job is killed without its last log and "
+        "checkpoint"
+    )
+    if _shell_form(config.entrypoint):
+        yield Finding(
+            Level.ERROR, "entrypoint-shell", "the entry point has the shell form", where,
+            f"{why}; and the container's arguments are lost", use,
+        )  # fmt: skip
     elif config.entrypoint and not _ours(config):
         yield Finding(
             Level.NOTE, "entrypoint-other", "the entry point is not the bootstrap", where,
             "right where the boot command calls it (run_train.sh, bootstrap run)", use,
         )  # fmt: skip
+    elif not config.entrypoint and _shell_form(config.command):
+        yield Finding(
+            Level.WARNING, "command-shell", "there is no entry point, and CMD has the shell form",
+            "CMD " + " ".join(config.command), f"{why}, unless the platform has a boot command of its own",
+            f'{use} and CMD ["python", "train.py"]',
+        )  # fmt: skip
+
+
+def _shell_form(argv: Sequence[str]) -> bool:
+    """``sh -c SCRIPT``, whatever options the Dockerfile's SHELL has, unless the script hands its place on by exec."""
+    if not argv or argv[0].rpartition("/")[2] not in SHELLS:
+        return False
+    for before, word, script in zip(argv, argv[1:], argv[2:], strict=False):
+        if re.fullmatch("-[A-Za-z]*c", word):
+            return not EXEC.search(script)
+        if not word.startswith("-") and not re.fullmatch("[-+][A-Za-z]*[oO]", before):
+            return False
+    return False
 
 
 def _ours(config: Config) -> bool:
@@ -349,23 +287,42 @@ def commands(asked: Question) -> Iterator[Finding]:
 
 def loader(asked: Question) -> Iterator[Finding]:
     """Variables of the image that reach every program in it."""
+    where = "the image's configuration" if asked.image.config else "the environment"
     preload = asked.image.environ.get("LD_PRELOAD", "")
     for path in re.split("[: ]+", preload):
         if "/" in path and asked.image.find(path) is None:
             yield Finding(
-                Level.WARNING, "preload", f"LD_PRELOAD names {path}, which is not in the image",
-                "the image's configuration",
+                Level.WARNING, "preload", f"LD_PRELOAD names {path}, which is not in the image", where,
                 "every program of the image complains about it on stderr", "remove it from ENV, or install the library",
             )  # fmt: skip
     home = asked.image.environ.get("PYTHONHOME", "")
     if home:
         yield Finding(
-            Level.WARNING, "pythonhome", f"PYTHONHOME is {home}", "the image's configuration",
+            Level.WARNING, "pythonhome", f"PYTHONHOME is {home}", where,
             "every other Python in the image, of the system or of conda, fails to start with it", "remove it from ENV",
         )  # fmt: skip
 
 
+# --- what could not be looked at
+
+
+def unseen(asked: Question) -> Iterator[Finding]:
+    image = asked.image
+    if image.config is None:
+        parts = "USER and ENTRYPOINT" if image.environ else "USER, ENV and ENTRYPOINT"
+        yield Finding(
+            Level.NOTE, "configuration", f"{parts} were not checked", "",
+            f"the image's configuration is not in a {image.kind.removeprefix('exported ')}",
+            "give the file of docker save or podman save",
+        )  # fmt: skip
+    if image.unread:
+        yield Finding(
+            Level.NOTE, "unread", f"{len(image.unread)} directories were closed to us", listed(image.unread),
+            "what is in them was not checked, and is not counted", "check as root, or give the file of docker save",
+        )  # fmt: skip
+
+
 RULES: tuple[Callable[[Question], Iterator[Finding]], ...] = (
-    setuid, system_files, size, driver, user, writable, entry_point, commands, shell, unbuffered, loader, runtime,
-    pythons, certificates,
+    audit.setuid, audit.system_files, audit.size, audit.driver, user, writable, entry_point, commands, shell,
+    unbuffered, loader, runtime, pythons, certificates, unseen,
 )  # fmt: skip

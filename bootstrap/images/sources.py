@@ -1,21 +1,25 @@
 """Reading an image into an :class:`~bootstrap.images.tree.Image`, in one pass and without unpacking anything.
 
-A directory is a root (``/`` in a running container). A tar is told from its content: an OCI archive has ``index.json``,
-a docker archive ``manifest.json``, and anything else is the tar of a root, as ``docker export`` writes it.
+A directory is a root (``/`` in a running container), or an OCI layout that nobody has packed. A tar is told from its
+content: an OCI archive has ``index.json``, a docker archive ``manifest.json``, and anything else is the tar of a root,
+as ``docker export`` writes it. Half an archive is never taken for a whole one.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import posixpath
+import re
 import stat
 import tarfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol, TypeVar
 
 from ..errors import ArchiveInvalid, NothingThere, PathUnusable
 from .tree import HEAD, TEXTS, Config, Entry, Image
@@ -28,39 +32,64 @@ TYPES = {
     tarfile.BLKTYPE: stat.S_IFBLK,
     tarfile.FIFOTYPE: stat.S_IFIFO,
 }
-DIGESTS_BELOW = ("bin/", "sbin/", "usr/", "lib/", "lib64/", "lib32/", "etc/")
+DIGESTS_BELOW = ("bin/", "sbin/", "usr/", "lib/", "lib64/", "etc/")
+DIGESTS_IN = ("home/work",)  # the tools of the platform's own base images, not all that a user keeps there
+SAVE = "save it again, as in: docker save -o image.tar IMAGE"
+
+Kind = TypeVar("Kind")
 
 
-def read(source: str, *, digests: bool = False) -> Image:
+def read(source: str, *, digests: bool = False, environ: Mapping[str, str] | None = None) -> Image:
     """The image at a path. ``digests``: of the system's files, for comparing two images (reads all their bytes).
+    ``environ``: of this process, which in its own container is what the image's command would have.
 
     Raises NothingThere, PathUnusable for what cannot be read, and ArchiveInvalid for what is no image.
     """
     path = Path(source)
     try:
         if path.is_dir():
-            return _root(path, source, digests)
+            if (path / "oci-layout").is_file() and (path / "index.json").is_file():
+                return _oci(_Layout(path), source, "OCI layout", digests)
+            image = _root(path, source, digests)
+            return replace(image, environ=environ or {}) if os.path.realpath(path) == "/" else image
         if not path.exists():
             raise NothingThere(
                 "there is no image to check",
                 where=source,
                 remedy="give a directory (/ for this container), or a file of docker save or docker export",
             )
-        with tarfile.open(path) as tar:
-            if _member(tar, "index.json"):
-                return _oci(tar, source, digests)
-            if _member(tar, "manifest.json"):
-                return _docker(tar, source, digests)
-        with tarfile.open(path, "r|*") as tar:
+        with tarfile.open(path, tarinfo=_Header) as tar:
+            archive = _Archive(tar)
+            _to_the_end(tar.fileobj)
+            if archive.has("index.json"):
+                return _oci(archive, source, "OCI archive", digests)
+            if archive.has("manifest.json"):
+                return _docker(archive, source, digests)
             layers = _Layers(digests)
             layers.add(tar)
             return layers.image(source, "exported tar")
-    except (tarfile.TarError, EOFError, KeyError, ValueError) as error:
-        raise ArchiveInvalid("this is not an image that can be read", where=source, why=str(error)) from error
-    except OSError as error:
-        raise PathUnusable(
-            "the image cannot be read", where=str(error.filename or source), why=error.strerror or str(error)
+    except _signs_of_damage() as error:
+        raise ArchiveInvalid(
+            "this is not an image that can be read", where=source, why=str(error).strip("\"'"), remedy=SAVE
         ) from error
+    except OSError as error:
+        if error.errno is None:  # gzip's and bz2's own
+            raise ArchiveInvalid("the image is damaged", where=source, why=str(error), remedy=SAVE) from error
+        raise PathUnusable(
+            "the image cannot be read",
+            where=str(error.filename or source),
+            why=error.strerror or str(error),
+            remedy="read it as a user who may",
+        ) from error
+
+
+def _signs_of_damage() -> tuple[type[Exception], ...]:
+    kinds = (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError)  # the last: a link to what is not there
+    try:
+        from lzma import LZMAError
+    except ImportError:  # tarfile says that this Python was built without it
+        return kinds
+    return (*kinds, LZMAError)
 
 
 # --- a root
@@ -69,24 +98,38 @@ def read(source: str, *, digests: bool = False) -> Image:
 def _root(root: Path, source: str, digests: bool) -> Image:
     """Every file of the root's own file system: what is mounted into a container is no part of its image."""
     entries: dict[str, Entry] = {}
+    unread: list[str] = []
     seen: set[tuple[int, int]] = set()
-    device, size = root.stat().st_dev, 0
-    for directory, names, files in os.walk(root):
-        inside = posixpath.relpath(directory, root).removeprefix(".").lstrip("/")
+    device, size, mounted = root.stat().st_dev, 0, _mount_points(os.path.realpath(root))
+    for directory, names, files in os.walk(root, onerror=lambda error: unread.append(error.filename)):
         for name in [*names, *files]:
             path = os.path.join(directory, name)
-            relative = posixpath.join(inside, name)
+            relative = os.path.relpath(path, root)
             try:
                 found = os.lstat(path)
-                if stat.S_ISDIR(found.st_mode) and found.st_dev != device:
+                if stat.S_ISDIR(found.st_mode) and (found.st_dev != device or relative in mounted):
                     names.remove(name)
-                entries[relative] = _of_file(path, relative, found, digests)
+                entry = _of_file(path, relative, found, digests)
             except OSError:  # it has gone, or may not be read by us: as if it were not there
                 continue
-            if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in seen:
+            if relative in mounted and entry.is_file:  # the image has an empty file there, for engines to mount upon
+                entry = replace(entry, size=0)
+            entries[relative] = entry
+            if entry.is_file and (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
-                size += found.st_size
-    return Image(source, "root", entries, size)
+                size += entry.size
+    inside = tuple(os.path.relpath(path, root) for path in sorted(unread))
+    return Image(source, "root", entries, size, unread=inside)
+
+
+def _mount_points(root: str) -> set[str]:
+    """What is mounted below it, relative to it; files too: engines bring the machine's driver file by file."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return set()
+    points = {re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[4]) for line in lines}
+    return {os.path.relpath(point, root) for point in points if point.startswith(root.rstrip("/") + "/")}
 
 
 def _of_file(path: str, relative: str, found: os.stat_result, digests: bool) -> Entry:
@@ -105,44 +148,122 @@ def _of_file(path: str, relative: str, found: os.stat_result, digests: bool) -> 
 # --- archives
 
 
-def _oci(tar: tarfile.TarFile, source: str, digests: bool) -> Image:
-    index = _json(tar, "index.json")
-    while "manifests" in index:  # an index may name another one: one for each machine
-        index = _json(tar, _blob(index["manifests"][0]["digest"]))
-    names = [_blob(layer["digest"]) for layer in index["layers"]]
-    return _layered(tar, source, "OCI archive", _json(tar, _blob(index["config"]["digest"])), names, digests)
+class _Header(tarfile.TarInfo):
+    """tarfile takes a damaged header for the end of the archive, unless it is the first. We do not."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(tarfile_)
+        except (tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"a damaged header: {error}") from error
 
 
-def _docker(tar: tarfile.TarFile, source: str, digests: bool) -> Image:
-    manifest = _json(tar, "manifest.json")[0]
-    return _layered(tar, source, "docker archive", _json(tar, manifest["Config"]), manifest["Layers"], digests)
+def _to_the_end(stream: Any) -> None:
+    """Behind the end mark: padding, and the compression's own checksum, which is looked at there."""
+    while stream.read(1 << 20):
+        pass
+
+
+class _Files(Protocol):
+    """What an archive and a directory have in common."""
+
+    def has(self, name: str) -> bool: ...
+    def open(self, name: str) -> IO[bytes]: ...
+
+
+class _Archive:
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+        self._members = {posixpath.normpath(member.name): member for member in tar.getmembers()}  # some begin with ./
+
+    def has(self, name: str) -> bool:
+        return name in self._members
+
+    def open(self, name: str) -> IO[bytes]:
+        stream = self._tar.extractfile(self._members[name]) if self.has(name) else None
+        if stream is None:
+            raise ValueError(f"{name} is not in the archive")
+        return stream
+
+
+class _Layout:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def has(self, name: str) -> bool:
+        return (self._directory / name).is_file()
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self._directory / name).open("rb")
+
+
+def _oci(archive: _Files, source: str, kind: str, digests: bool) -> Image:
+    images = list(_manifests(archive, "index.json", set()))
+    if not images:
+        raise ValueError("none of the images of its index.json is in it")
+    manifest = images[0]
+    names = [_blob(layer) for layer in _part(manifest, "layers", list)]
+    config = _json(archive, _blob(_part(manifest, "config", dict)), dict)
+    return _layered(archive, source, _first(kind, len(images)), config, names, digests)
+
+
+def _manifests(archive: _Files, name: str, seen: set[str]) -> Iterator[dict[str, Any]]:
+    """The images that an index names. It may name another index, with an image for each machine, of which an engine
+    saves only those that it has; and statements about images (attestations), which are none.
+    """
+    if name in seen or not archive.has(name):
+        return
+    seen.add(name)
+    document = _json(archive, name, dict)
+    if "manifests" not in document:
+        yield document
+        return
+    for named in _part(document, "manifests", list):
+        if "vnd.docker.reference.type" not in _part(named, "annotations", dict, {}):
+            yield from _manifests(archive, _blob(named), seen)
+
+
+def _docker(archive: _Files, source: str, digests: bool) -> Image:
+    images = _json(archive, "manifest.json", list)
+    if not images:
+        raise ValueError("its manifest.json names no image")
+    config = _json(archive, _part(images[0], "Config", str), dict)
+    kind = _first("docker archive", len(images))
+    return _layered(archive, source, kind, config, _part(images[0], "Layers", list), digests)
+
+
+def _first(kind: str, count: int) -> str:
+    return kind if count == 1 else f"{kind}, the first of {count} images"
 
 
 def _layered(
-    outer: tarfile.TarFile, source: str, kind: str, config: Mapping[str, Any], names: list[str], digests: bool
+    archive: _Files, source: str, kind: str, told: Mapping[str, Any], names: list[str], digests: bool
 ) -> Image:
     layers = _Layers(digests)
     for name in names:
-        stream = outer.extractfile(name)
-        if stream is None:
-            raise ValueError(f"layer {name} is not in the archive")
-        if stream.read(4) == b"\x28\xb5\x2f\xfd":
-            raise ValueError(f"layer {name} is compressed with zstd: give the tar of docker export instead")
-        stream.seek(0)
-        with tarfile.open(fileobj=stream, mode="r|*") as layer:
-            layers.add(layer)
-    return replace(layers.image(source, kind), config=_config(config))
+        with archive.open(name) as stream:
+            magic = stream.read(4)
+            stream.seek(0)
+            if magic == b"\x28\xb5\x2f\xfd":
+                raise ValueError(f"layer {name} is compressed with zstd: give the tar of docker export instead")
+            # gzip itself says when its file is cut off; tarfile's own stream does not.
+            plain = gzip.GzipFile(fileobj=stream) if magic.startswith(b"\x1f\x8b") else stream
+            with tarfile.open(fileobj=plain, mode="r|*", tarinfo=_Header) as layer:
+                layers.add(layer)
+            _to_the_end(plain)
+    config = _config(told)
+    return replace(layers.image(source, kind), config=config, environ=config.env)
 
 
 def _config(told: Mapping[str, Any]) -> Config:
-    inner = told.get("config") or {}
+    inner = _part(told, "config", dict, {})
     return Config(
-        user=inner.get("User") or "",
-        env=dict(item.split("=", 1) for item in inner.get("Env") or [] if "=" in item),
-        entrypoint=tuple(inner.get("Entrypoint") or ()),
-        command=tuple(inner.get("Cmd") or ()),
-        work_dir=inner.get("WorkingDir") or "",
-        machine=told.get("architecture") or "",
+        user=_part(inner, "User", str, ""),
+        env=dict(item.split("=", 1) for item in _part(inner, "Env", list, []) if "=" in item),
+        entrypoint=tuple(_part(inner, "Entrypoint", list, [])),
+        command=tuple(_part(inner, "Cmd", list, [])),
+        machine=_part(told, "architecture", str, ""),
     )
 
 
@@ -206,13 +327,17 @@ class _Layers:
 
 
 def _wanted(path: str, entry: Entry, digests: bool) -> bool:
-    return bool(entry.mode & 0o111) or path in TEXTS or (digests and path.startswith(DIGESTS_BELOW))
+    return bool(entry.mode & 0o111) or path in TEXTS or (digests and _compared(path))
+
+
+def _compared(path: str) -> bool:
+    return path.startswith(DIGESTS_BELOW) or posixpath.dirname(path) in DIGESTS_IN
 
 
 def _with_content(entry: Entry, path: str, stream: IO[bytes], digests: bool) -> Entry:
     head = stream.read() if path in TEXTS else stream.read(HEAD)
     digest = ""
-    if digests and path.startswith(DIGESTS_BELOW):
+    if digests and _compared(path):
         running = hashlib.sha256(head)
         while block := stream.read(1 << 20):
             running.update(block)
@@ -220,20 +345,26 @@ def _with_content(entry: Entry, path: str, stream: IO[bytes], digests: bool) -> 
     return replace(entry, head=head if entry.mode & 0o111 or path in TEXTS else b"", digest=digest)
 
 
-def _member(tar: tarfile.TarFile, name: str) -> bool:
-    try:
-        return tar.getmember(name).isfile()
-    except KeyError:
-        return False
+# --- JSON that anybody may have written
 
 
-def _json(tar: tarfile.TarFile, name: str) -> Any:
-    stream = tar.extractfile(name)
-    if stream is None:
-        raise ValueError(f"{name} is not in the archive")
-    return json.load(stream)
+def _json(archive: _Files, name: str, kind: type[Kind]) -> Kind:
+    with archive.open(name) as stream:
+        document = json.load(stream)
+    if not isinstance(document, kind):
+        raise ValueError(f"{name} is not what it should be")
+    return document
 
 
-def _blob(digest: str) -> str:
-    algorithm, _, value = digest.partition(":")
+def _part(document: object, key: str, kind: type[Kind], default: Kind | None = None) -> Kind:
+    found = document.get(key) if isinstance(document, dict) else None
+    if found is None and default is not None:
+        return default
+    if not isinstance(found, kind):
+        raise ValueError(f"its description has no usable {key}")
+    return found
+
+
+def _blob(described: object) -> str:
+    algorithm, _, value = _part(described, "digest", str).partition(":")
     return f"blobs/{algorithm}/{value}"

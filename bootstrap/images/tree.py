@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 HEAD = 4096  # bytes kept of a program: its #! line or its ELF header with the name of its loader
-TEXTS = ("etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release")  # kept whole
+TEXTS = ("etc/passwd", "etc/group")  # kept whole
 LINKS = 40  # symbolic links to follow before calling it a loop, as Linux does
 ELF_MACHINES = {3: "386", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 258: "loong64"}  # as engines name them
 
@@ -46,7 +46,6 @@ class Config:
     env: Mapping[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    work_dir: str = ""
     machine: str = ""
 
 
@@ -63,13 +62,17 @@ class Account:
 
 @dataclass(frozen=True)
 class Image:
-    """``entries`` are by path without a leading slash; ``size`` is in bytes, all layers unpacked."""
+    """``entries`` are by path without a leading slash; ``size`` is in bytes, all layers unpacked. ``environ`` is what a
+    command would have, as far as that is known; ``unread`` are directories that were closed to us.
+    """
 
     source: str
     kind: str
     entries: Mapping[str, Entry]
     size: int
     config: Config | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
     def resolve(self, path: str) -> str | None:
         """The path without links, as the kernel would walk it inside the image; None if it leads nowhere."""
@@ -123,14 +126,15 @@ class Image:
                 found.append(Account(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6]))
         return found
 
+    def groups(self) -> dict[int, str]:
+        """The names in ``/etc/group``, by gid."""
+        lines = (line.split(":") for line in self.text("etc/group").splitlines())
+        return {int(fields[2]): fields[0] for fields in lines if len(fields) == 4 and fields[2].isdigit()}
+
     def below(self, *directories: str) -> Iterator[tuple[str, Entry]]:
         """Everything below these directories, in the order of the paths' names."""
         starts = tuple(f"{directory}/" for directory in directories)
         return ((path, self.entries[path]) for path in sorted(self.entries) if path.startswith(starts))
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        return self.config.env if self.config else {}
 
 
 def may_write(entry: Entry, uid: int, gid: int) -> bool:
