@@ -20,6 +20,7 @@ SHELL = re.compile(r"(ba|da|z|k|mk|a)?sh$")
 PYTHON_OPTIONS_WITH_VALUE = "WX"
 SHELL_OPTIONS_WITH_VALUE = "oO"
 SHELL_LONG_WITH_VALUE = ("--rcfile", "--init-file")
+SHELL_SYNTAX = r"[$`;|&<>\s]|^\w+=|^(\.|cd|source|export|exec|eval|ulimit|umask)$"  # wanted by the unlucky only
 LOOK_AT = 20_000  # files, at most, when looking for names that are near
 ELF_MACHINES = {"x86_64": (62, 3), "aarch64": (183, 40)}  # what each can run: its own and its 32-bit sibling's
 
@@ -167,18 +168,18 @@ class _Place(NamedTuple):
         on_path = not interpreter and "/" not in name
         near = self._near(name, on_path)
         looked = f"PATH={self.path}" if on_path else f"relative to {self.cwd}"
+        rule = "paths are relative to the job dir, and code fetched from .../NAME/ lies in NAME/ below it"
+        if re.search(SHELL_SYNTAX, name):
+            rule = "no shell reads the command: give each word as an argument of its own, or write bash -c '...'"
         if not near:
-            return CommandNotFound(what, where=looked, why="nothing of a similar name is there", remedy=self._rule())
+            return CommandNotFound(what, where=looked, why="nothing of a similar name is there", remedy=rule)
         return CommandNotFound(
             what,
             where=looked,
             why=f"nearest: {', '.join(near)}",
-            remedy=f"write {near[0]} if that is meant; {self._rule()}",
+            remedy=f"write {near[0]} if that is meant; {rule}",
             nearest=near,
         )
-
-    def _rule(self) -> str:
-        return "paths are relative to the job dir, and code fetched from .../NAME/ lies in NAME/ below it"
 
     def _near(self, name: str, on_path: bool) -> list[str]:
         """Up to five names: the same name elsewhere below the job dir first, then similar ones."""

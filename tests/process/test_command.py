@@ -110,6 +110,23 @@ def test_a_script_that_an_interpreter_is_given_must_exist(work: Path) -> None:
         find(work, "bash", "run.sh")
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("python3 code/train.py --lr 0.1",),
+        ("cd", "code", "&&", "python3", "train.py"),
+        ("OMP_NUM_THREADS=4", "python3", "code/train.py"),
+        ("source", "env.sh"),
+        (sys.executable, "${MA_JOB_DIR}/code/train.py"),
+    ],
+    ids=lambda argv: argv[0].rpartition("/")[2],
+)
+def test_what_only_a_shell_would_understand_is_told_that_there_is_none(work: Path, argv: tuple[str, ...]) -> None:
+    with pytest.raises(CommandNotFound) as caught:
+        find(work, *argv)
+    assert "no shell reads the command" in caught.value.remedy and "bash -c" in caught.value.remedy
+
+
 def test_nothing_near_is_said_too(work: Path) -> None:
     with pytest.raises(CommandNotFound, match="nothing of a similar name"):
         find(work, "zzzzqqqqxxxx")
