@@ -95,7 +95,7 @@ def _pair(value: str) -> tuple[str, str]:
     """``LEFT=URL``; the first ``=`` divides, so that a URL may hold others."""
     left, divider, url = value.partition("=")
     if not (left and divider and url):
-        raise ValueError("say a name or directory, = and a URL, such as data=obs://bucket/data/")
+        raise ValueError("say it as NAME=URL (an output: DIR=URL), such as data=obs://bucket/data/")
     return left, url
 
 
