@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bootstrap.errors import BootstrapError
+from bootstrap.storage.local import explain
 from bootstrap.storage.outage import Outlast
 from bootstrap.storage.store import Multipart, Store
 from bootstrap.storage.unfinished import Begun, Unfinished
@@ -36,20 +38,19 @@ class LargeObject:
     def __init__(
         self, store: Store, multipart: Multipart, key: str, path: Path, unfinished: Unfinished, outlast: Outlast
     ) -> None:
+        """Raises ``OSError`` if the file cannot be read."""
         self.key = key
-        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._path = path
         self._store, self._multipart, self._unfinished, self._outlast = store, multipart, unfinished, outlast
-        try:
-            self.before = os.fstat(self.file)
-            step = part_size(self.before.st_size)
-            self._there: dict[int, tuple[int, str]] = {}
-            self.upload = self._earlier(step)
-            if not self.upload:
-                self.upload = outlast(lambda: multipart.begin(key))
-                unfinished.begun(Begun(self.upload, key, self.before.st_size, step))
-        except BaseException:
-            os.close(self.file)
-            raise
+        with open(path, "rb", buffering=0) as file:
+            self.before = os.fstat(file.fileno())
+        self._file = -1
+        step = part_size(self.before.st_size)
+        self._there: dict[int, tuple[int, str]] = {}
+        self.upload = self._earlier(step)
+        if not self.upload:
+            self.upload = outlast(lambda: multipart.begin(key))
+            unfinished.begun(Begun(self.upload, key, self.before.st_size, step))
         self._parts = [(start, min(step, self.before.st_size - start)) for start in range(0, self.before.st_size, step)]
         self.spared = 0
         """Bytes that need not be sent, since an earlier upload has brought them."""
@@ -57,6 +58,19 @@ class LargeObject:
         self._left = len(self._parts)
         self._lock = threading.Lock()
         self._open = True
+
+    def file(self) -> int:
+        """The file's descriptor. Opened for the first part that is wanted, closed behind the last: all large files of a
+        tree are begun before the first is sent, and may be more than a process may have open.
+
+        Raises ``OSError``.
+        """
+        with self._lock:
+            if not self._open:
+                raise OSError(errno.ECANCELED, "the upload has ended")
+            if self._file < 0:
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._file
 
     def parts(self) -> Iterator[tuple[int, int, int]]:
         """Number, start and size of each."""
@@ -67,7 +81,10 @@ class LargeObject:
         """The ETag of a part that the earlier upload has brought, if it is just what the file holds; else ""."""
         start, size = self._parts[number - 1]
         found, etag = self._there.get(number, (-1, ""))
-        if found != size or etag != _md5(self.file, start, size):
+        try:
+            if found != size or etag != _md5(self.file(), start, size):
+                return ""
+        except OSError:  # who sends it will say why
             return ""
         with self._lock:
             self.spared += size
@@ -80,7 +97,11 @@ class LargeObject:
     def put(self, number: int) -> str:
         """Send a part over the client of record."""
         start, size = self._parts[number - 1]
-        return self._outlast(lambda: self._multipart.put_part(self.key, self.upload, number, self.file, start, size))
+        try:
+            file = self.file()
+        except OSError as error:
+            raise explain(error, self._path, "cannot read what is to be delivered") from error
+        return self._outlast(lambda: self._multipart.put_part(self.key, self.upload, number, file, start, size))
 
     def arrived(self, number: int, etag: str) -> bool:
         """A part is there. The last one makes the object of them all; returns whether it was that."""
@@ -119,8 +140,9 @@ class LargeObject:
     def _close(self) -> bool:
         with self._lock:
             was_open, self._open = self._open, False
-        if was_open:
-            os.close(self.file)
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
         return was_open
 
     def _etag(self) -> str:

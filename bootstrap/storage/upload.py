@@ -70,6 +70,9 @@ def send_all(
     """Send the file or tree ``source``; returns what failed and what was left out, names with reasons.
 
     Raises what concerns every file alike: bucket, credentials, endpoint, and a store that has stopped answering.
+
+    Memory: 1 kB a file, and on each of at most 16 connections up to 3 MiB of small files sent ahead, twice while they
+    are put together.
     """
     failed: Named = []
     left_out: Named = []
@@ -234,7 +237,7 @@ class Put(Errand):
     def __init__(self, upload: Upload, item: Item) -> None:
         super().__init__()
         self._upload, self.item = upload, item
-        self.weight = 1 + (item.size >> 18)
+        self.weight = 1 + (item.size >> 16)  # its bytes are sent ahead with it, out of memory
         self._before: os.stat_result | None = None
         self._md5 = ""
 
@@ -317,9 +320,11 @@ class PutPart(Errand):
 
     def send(self, lane: Lane, connection: Connection) -> None:
         large = self._large
-        _send_range(
-            lane, connection, large.key, large.file, self._start, self._size, upload=large.upload, part=self._number
-        )
+        try:
+            file = large.file()
+        except OSError as error:
+            raise Unusual("a file that cannot be read") from error
+        _send_range(lane, connection, large.key, file, self._start, self._size, upload=large.upload, part=self._number)
 
     def take(self, connection: Connection, answer: Answer) -> None:
         expect(answer, 200, answer.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from bootstrap.storage import largeobject
-from bootstrap.storage.largeobject import LARGE, part_size
+from bootstrap.storage.express import Errands
+from bootstrap.storage.largeobject import LARGE, LargeObject, part_size
+from bootstrap.storage.outage import Outlast
+from bootstrap.storage.tree import Item
+from bootstrap.storage.unfinished import Unfinished
+from bootstrap.storage.upload import Put
+from bootstrap.storage.url import parse
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
@@ -65,6 +72,37 @@ def test_a_part_that_goes_wrong_is_sent_again_and_no_other(
     assert bucket.get("o/big") == big.read_bytes()
     assert sum("partNumber=5" in request.query for request in faulty.seen) == 1
     assert uploads_left(bucket) == []
+
+
+def test_large_files_that_wait_for_their_turn_are_not_open(big: Path, seaweedfs: Store) -> None:
+    bucket = seaweedfs.make_bucket()
+    store = stores_of(seaweedfs).open(parse(bucket.url()))
+    assert store.multipart is not None
+    outlast = Outlast(store.patience, threading.Event())
+    note = Unfinished(big, bucket.url())
+
+    def opened() -> int:
+        return sum(
+            os.path.realpath(f"/proc/self/fd/{each}") == str(big.resolve()) for each in os.listdir("/proc/self/fd")
+        )
+
+    several = [LargeObject(store, store.multipart, f"o/{n}", big, note, outlast) for n in range(3)]
+    assert opened() == 0
+    assert several[0].file() == several[0].file()
+    assert opened() == 1
+    for each in several:
+        each.abandon()
+    note.close()
+    assert opened() == 0
+    with pytest.raises(OSError, match="has ended"):
+        several[0].file()
+
+
+@pytest.mark.parametrize("size", [0, 60_000, 250_000, 262_143, 1 << 20, 60 << 20])
+def test_what_is_sent_ahead_on_a_connection_is_a_few_megabytes_whatever_the_sizes(size: int) -> None:
+    waiting = Errands(Put(None, Item("x", "x", Path("x"), size)) for _ in range(100))  # type: ignore[arg-type]
+    *ahead, _ = waiting.more(0)
+    assert sum(put.item.size for put in ahead) <= 3 << 20
 
 
 def test_an_upload_whose_last_answer_was_lost_is_known_to_have_arrived(
