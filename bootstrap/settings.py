@@ -388,9 +388,10 @@ def resolve(
 def _parse(knob: Knob, given: str | Sequence[str] | bool, source: str) -> Any:
     if isinstance(given, bool):
         return given
-    items = [given] if isinstance(given, str) else given
-    try:
-        parsed = [knob.parse(item) for item in items]
-    except ValueError as wrong:
-        raise UsageError(f"{source} cannot be {items[0]!r}", why=str(wrong)) from None
+    parsed = []
+    for item in [given] if isinstance(given, str) else given:
+        try:
+            parsed.append(knob.parse(item))
+        except ValueError as wrong:
+            raise UsageError(f"{source} cannot be {item!r}", why=str(wrong)) from None
     return tuple(parsed) if knob.many else parsed[0]

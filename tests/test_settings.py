@@ -78,6 +78,11 @@ def test_a_pair_needs_both_sides(text: str) -> None:
         resolve({"input": [text]}, {}, {})
 
 
+def test_of_several_items_the_wrong_one_is_named() -> None:
+    with pytest.raises(UsageError, match="BOOTSTRAP_INPUT cannot be 'more'"):
+        resolve({}, {"BOOTSTRAP_INPUT": "data=obs://b/d/; more"}, {})
+
+
 def test_addressing_is_one_of_three() -> None:
     with pytest.raises(UsageError, match="auto, virtual, path"):
         resolve({"addressing": "vhost"}, {}, {})
