@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # most code is no archive, and its command waits for our impo
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 _CHUNK = 1 << 20
+_LONGEST_LINK = 4095  # bytes of a link's target (Linux)
+_MOST_HEADER = 1 << 20  # bytes of a member's further header: its long name, its times. tarfile reads it into memory
 _BLOCK = 64 << 10  # bytes that tarfile reads at once: more are copied for every header, fewer asked for too often
 
 
@@ -71,7 +73,7 @@ def unpack(source: BufferedReader[Any], root: str, *, name: str, stop: StopReque
     except _signs_of_damage() as error:
         raise ArchiveInvalid("an archive cannot be read to its end", where=name, why=str(error)) from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        why = os.path.relpath(error.filename or root, root)
+        why = os.path.relpath(error.filename2 or error.filename or root, root)
         raise ArchiveInvalid("an archive has a file where a directory stands", where=name, why=why) from error
     except OSError as error:
         if error.errno is None:  # how gzip and bz2 say it
@@ -86,7 +88,7 @@ class _Unpacking:
         self._root, self._archive, self._stop = root, archive, stop
         self._directories = {root}
         self._made: dict[str, Unpacked] = {}
-        self._links: list[tuple[str, str]] = []
+        self._links: dict[str, str] = {}
         self._size = 0
         room = os.statvfs(root)
         self._free, self._inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else 1 << 62
@@ -103,12 +105,14 @@ class _Unpacking:
                 if relative:
                     self._made[f"{relative}/"] = Unpacked(0, 0)
             elif member.kind == "symlink":
-                self._links.append((relative, self._link_inside(relative, member)))
+                self._links[relative] = self._link_inside(relative, member)
+                continue
             elif member.kind == "hardlink":
                 self._made[relative] = self._write_copy(path, member)
             else:
                 self._made[relative] = self._write(path, member)
-        for relative, target in self._links:  # last, so that nothing is ever written through one
+            self._links.pop(relative, None)  # the later of two members of one name counts
+        for relative, target in self._links.items():  # last, so that nothing is ever written through one
             self._made[relative] = self._write_link(relative, target)
         return self._made, self._size
 
@@ -203,6 +207,8 @@ class _Unpacking:
         top = os.path.realpath(self._root)
         if os.path.realpath(above) != os.path.normpath(os.path.join(top, os.path.dirname(relative))):
             raise ArchiveInvalid("an archive has a link below a link", where=self._archive, why=relative)
+        if relative in self._made:
+            os.unlink(path)
         os.symlink(target, path)
         found = os.lstat(path)
         return Unpacked(found.st_size, found.st_mtime_ns)
@@ -215,7 +221,7 @@ def _members(source: BufferedReader[Any], name: str, stop: StopRequest) -> Itera
     if not is_stream(name):
         with zipfile.ZipFile(source) as pack:
             for item in pack.infolist():
-                yield _zip_member(pack, item)
+                yield _zip_member(pack, item, name)
         return
     plain = _decompressed(source, name)
     with tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK, tarinfo=_strict()) as tar:
@@ -251,12 +257,22 @@ def _decompressed(source: BufferedReader[Any], name: str) -> IO[bytes]:
 
 
 def _strict() -> type[tarfile.TarInfo]:
-    """tarfile takes a damaged header for the end of the archive, unless it is the first. We do not."""
+    """tarfile takes a damaged header for the end of the archive, unless it is the first, and reads one of any size into
+    memory. We do not."""
     import tarfile
 
+    pax = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+    further = (*pax, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
     damaged = (tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError)  # type: ignore[attr-defined]
 
     class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
+            header = super().frombuf(buf, encoding, errors)
+            if header.type in further and header.size > _MOST_HEADER:
+                raise tarfile.ReadError(f"a header of {readable(header.size)}")
+            return header
+
         @classmethod
         def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Header:
             try:
@@ -285,12 +301,17 @@ def _tar_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> _Member:
     return _Member(entry.name, kind, entry.size if kind == "file" else 0, entry.mode, entry.linkname, content)
 
 
-def _zip_member(pack: zipfile.ZipFile, item: zipfile.ZipInfo) -> _Member:
+def _zip_member(pack: zipfile.ZipFile, item: zipfile.ZipInfo, archive: str) -> _Member:
     mode = item.external_attr >> 16
     if item.is_dir():
         return _Member(item.filename, "directory", 0, mode)
     if stat.S_ISLNK(mode):
-        return _Member(item.filename, "symlink", 0, mode, pack.read(item).decode(errors="surrogateescape"))
+        with pack.open(item) as content:  # no further than a link can go: it may be a bomb
+            link = content.read(_LONGEST_LINK + 1)
+        if len(link) > _LONGEST_LINK:
+            why = f"{item.filename!r} is a link to a name of more than {_LONGEST_LINK} bytes"
+            raise ArchiveInvalid("an archive holds what may not be unpacked", where=archive, why=why)
+        return _Member(item.filename, "symlink", 0, mode, link.decode(errors="surrogateescape"))
     return _Member(item.filename, "file", item.file_size, mode, content=pack.open(item))
 
 

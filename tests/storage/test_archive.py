@@ -7,6 +7,7 @@ import stat
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,50 @@ def test_a_zip_that_leaves_its_directory_is_refused(local: Mover, tmp_path: Path
     with pytest.raises(ArchiveInvalid):
         local.fetch(str(tmp_path / "c.zip"), tmp_path / "job")
     assert not (tmp_path / "out").exists()
+
+
+LATER = {
+    "link after link": [member("cur", tarfile.SYMTYPE, "v1"), member("cur", tarfile.SYMTYPE, "v2")],
+    "link after file": [member("cur", size=3), member("cur", tarfile.SYMTYPE, "v2")],
+    "file after link": [member("cur", tarfile.SYMTYPE, "v1"), member("cur", size=2)],
+}
+
+
+@pytest.mark.parametrize("order", LATER)
+def test_the_later_of_two_members_of_one_name_counts_whatever_they_are(
+    order: str, local: Mover, tmp_path: Path
+) -> None:
+    pack = tar_with(member("v1", size=1), member("v2", size=2), *LATER[order])
+    (tmp_path / "c.tar").write_bytes(pack)
+    local.fetch(str(tmp_path / "c.tar"), tmp_path)
+    assert tree_of(tmp_path / "c") == {"v1": b"x", "v2": b"xx", "cur": b"xx"}
+    assert (tmp_path / "c/cur").is_symlink() == order.startswith("link")
+
+
+def link_of_zeros(size: int) -> bytes:
+    buffer = io.BytesIO()
+    info = zipfile.ZipInfo("l")
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr(info, b"0" * size, compress_type=zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, None])
+def test_what_is_to_be_read_into_memory_is_a_bomb_from_a_megabyte_on(
+    kind: bytes | None, local: Mover, tmp_path: Path
+) -> None:
+    name = "c.tar.gz" if kind else "c.zip"
+    size = 64 * MIB
+    bomb = gzip.compress(tar_with(member("h", kind, size=size)), 1) if kind else link_of_zeros(size)
+    (tmp_path / name).write_bytes(bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveInvalid, match=r"a header of|a link to a name of more"):
+            local.fetch(str(tmp_path / name), tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < size / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_archive_that_would_fill_the_disk_stops_before_it_does(
