@@ -3,7 +3,8 @@
 Until it is whole the file is longer than the object: behind the bytes is a table of the pieces that have arrived. Each
 is put down there after its bytes were written, so the next fetch of the same object, which looks under the same name,
 brings only what is missing. A killed process takes nothing with it that it had written; a machine that goes down may,
-so what is gone on with is checked first, by the digests in the table or else by the object's when it is whole.
+so what is gone on with is checked, by the digests in the table or else by the object's when it is whole. On few cores
+an object without an MD5 has neither, and is taken on trust.
 """
 
 from __future__ import annotations
