@@ -2,7 +2,8 @@
 
 torchrun tells the rank, its exit code and, of scripts whose ``main`` is decorated with ``@record``, the traceback,
 which it has from the rank's error file. Without ``@record`` the traceback is among the output, where PyTorch puts
-``[rank3]:`` in front of each of its lines. Paddle, DeepSpeed and our own :mod:`.per_device` tell it in one line.
+``[rank3]:`` in front of each of its lines. Paddle, DeepSpeed, Open MPI and our own :mod:`.per_device` tell it in a line
+or two.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class RankFailure:
 
 _ROOT_CAUSE = re.compile(r"^Root Cause \(first observed failure\):\s*$", re.MULTILINE)
 _FIELD = re.compile(r"^ {2}(time|host|rank|exitcode|error_file|traceback) *: (.*)$")
-# Of the other engines Paddle and DeepSpeed tell which process of the node it was, ours for Ascend tells the rank.
+# Paddle and DeepSpeed tell which process of the node it was, Open MPI and ours for Ascend the rank.
 _ONE_LINE = tuple(
     re.compile(text, re.MULTILINE)
     for text in (
@@ -35,6 +36,8 @@ _ONE_LINE = tuple(
         r"^LAUNCH ERROR (?P<at>[-\d]+ [:\d,]+) Container failed !!!\n"
         r"Container rank (?P<process>\d+) status failed cmd .* code (?P<code>-?\d+) log ",
         r"^\[(?P<at>[-\d]+ [:\d,]+)\] .*'--local_rank=(?P<process>\d+)'.*\] exits with return code = (?P<code>-?\d+)",
+        r"^ *Process name: \[.*,(?P<rank>\d+)\]\n *Exit code: +(?P<code>-?\d+)",
+        r"^\w+ noticed that process rank (?P<rank>\d+) with PID \d+ on node \S+ exited on signal (?P<signal>\d+)",
     )
 )
 # torchrun's own lines, in the format of Google's glog: the others are told to end, then the first failure is named
@@ -92,10 +95,11 @@ def _from_one_line(log_tail: str, first_rank: int) -> RankFailure | None:
     last = max(reports, key=lambda report: report.start())
     told = last.groupdict()
     rank = int(told["rank"]) if "rank" in told else first_rank + int(told["process"])
+    code = -int(told["signal"]) if "signal" in told else int(told["code"])
     before, after = log_tail[: last.start()], log_tail[last.end() :]
     # PyTorch's own mark of the rank; Paddle shows the end of the process's log behind its report
     traceback = last_traceback(before, f"[rank{rank}]: ") or last_traceback(after) or last_traceback(before)
-    return RankFailure(rank, int(told["code"]), traceback=traceback, at=_moment(told.get("at") or ""))
+    return RankFailure(rank, code, traceback=traceback, at=_moment(told.get("at") or ""))
 
 
 def _moment(text: str) -> float:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BootstrapError, UsageError
+from ..errors import BootstrapError, PeersMissing, UsageError
 from ..job import AskedBy, Cluster
 from ..network.addresses import write_address_files
 from ..settings import option
@@ -188,7 +188,9 @@ def tell(run: Run) -> None:
 def settle(run: Run) -> None:
     """Find out which node failed first, if any did, when all have told or a few seconds are over."""
     if run.peers is None:
-        facts = first_failure.own(run) if run.job is not None else None
+        # Whoever was missing at the meeting may have failed long before, and we do not know.
+        knows = run.job is not None and not isinstance(run.failure, PeersMissing)
+        facts = first_failure.own(run) if knows else None
         run.first_failure = first_failure.alone(run, facts) if facts else None
     elif run.peers.failures or first_failure.own(run):
         run.first_failure = first_failure.of(run.peers.all_news(_SETTLE, run.time_is_up))

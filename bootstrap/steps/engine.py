@@ -51,6 +51,7 @@ def make_plan(run: Run, job: Job, environ: Mapping[str, str]) -> Plan:
         for text in direct.advice(job.cluster, environ):
             run.console.warning(text)
         made = replace(made, notes=())
+    run.launcher = name
     run.record.update(launcher={"name": name, "command": list(made.command)})
     return made
 

@@ -48,11 +48,16 @@ def own(run: Run) -> dict[str, object]:
         return {}
     reason = diagnosis.explain(diagnosis.Facts(run.ending, text, run.resolved.settings.grace))
     facts: dict[str, object] = {"exit_code": run.ending.exit_code, "reason": reason.id, "at": run.ending.ended}
-    return {**facts, **(_of_rank(rank) if rank else _of_node(run, text))}
+    return {**facts, **(_of_rank(run, rank) if rank else _of_node(run, text))}
 
 
-def _of_rank(rank: RankFailure) -> dict[str, object]:
+def _of_rank(run: Run, rank: RankFailure) -> dict[str, object]:
+    assert run.job is not None
+    cluster = run.job.cluster
     facts: dict[str, object] = {"rank": rank.rank, "rank_exit_code": rank.exit_code}
+    place = rank.rank // (cluster.slots or 1)
+    if run.launcher == "mpi" and place < cluster.size:  # node 0 tells of all ranks, which fill node after node
+        facts.update(node=place, host=cluster.nodes[place].host)
     if rank.at:
         facts["at"] = rank.at
     if rank.traceback:
@@ -63,12 +68,13 @@ def _of_rank(rank: RankFailure) -> dict[str, object]:
 
 
 def _of_node(run: Run, text: str) -> dict[str, object]:
-    """Where no engine tells of ranks: with one process a node, the node is the rank."""
+    """Where no engine tells of ranks: with one process a node, the node is the rank, unless node 0 starts them all."""
     from ..launchers.rank_failure import last_traceback
+    from ..launchers.table import FROM_NODE_0
 
     assert run.job is not None and run.ending is not None
     facts: dict[str, object] = {}
-    if run.job.cluster.slots <= 1:
+    if run.job.cluster.slots <= 1 and run.launcher not in FROM_NODE_0:
         ending = run.ending
         code = ending.status if ending.status is not None else -(ending.signal or 0)
         facts.update(rank=run.job.cluster.node_rank, rank_exit_code=code)

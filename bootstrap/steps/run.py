@@ -57,6 +57,7 @@ class Run:
     peers: Peers | None = None
     board: StoreBoard | None = None
     shipper: LogShipper | None = None
+    launcher: str = ""  # the one that was chosen
     follows: bool = False  # node 0 runs this node's processes, and its end is ours
     told: bool = False  # the other nodes know how this one ended
     ending: Ending | None = None

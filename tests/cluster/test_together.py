@@ -173,6 +173,7 @@ def test_a_node_that_never_comes_is_named(tmp_path: Path) -> None:
         nodes[0].start("--launcher", "torchrun", *python(SHOW))
         assert nodes[0].end() == 203
         assert "1 of 2 nodes did not come (node 1 (job-custom1-0))" in nodes[0].said
+        assert "first_failure" not in nodes[0].record, "nobody knows what befell the other"
 
 
 def test_with_infiniband_down_at_the_start_the_next_interface_is_taken_and_said(tmp_path: Path) -> None:

@@ -203,8 +203,10 @@ AT = datetime(2026, 11, 22, 3, 44, 41, 916_000).timestamp()
             AT,
         ),
         (RAISED + "rank 17 failed first, with -9; ending the others\n", 0),
+        (RAISED + f"{'-' * 74}\n\n  Process name: [[29179,1],17]\n  Exit code:    -9\n{'-' * 74}\n", 0),
+        (RAISED + "mpirun noticed that process rank 17 with PID 0 on node b exited on signal 9 (Killed).\n", 0),
     ],
-    ids=["paddle", "deepspeed", "ascend"],
+    ids=["paddle", "deepspeed", "ascend", "mpirun", "mpirun, a signal"],
 )
 def test_the_first_failing_rank_is_read_from_one_line_of_other_engines(report: str, at: float) -> None:
     found = root_cause(f"epoch 1\n{report}", first_rank=16)
