@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.images.conftest import Workshop
 from tests.images.recipe import PROJECT
 from tests.lab.containers import Engine
 
@@ -15,6 +16,8 @@ TRAIN = """import os, sys
 print("args", sys.argv[1:], "as", os.getuid(), os.getgid(), "in", os.getcwd())
 for name, _, files in os.walk("data"):
     print(name, files)
+for place in ("/cache", "/tmp", os.getcwd()):
+    open(os.path.join(place, "checkpoint"), "w").close()
 open(os.path.join(os.environ["BOOTSTRAP_OUTPUT_DIR"], "model.bin"), "w").write("weights")
 sys.exit(int(os.environ.get("END", "0")))
 """
@@ -68,14 +71,40 @@ def test_a_job_runs_as_on_the_platform(
 
 @pytest.mark.container
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("words", ['["echo"]', '["/opt/bootstrap/bin/bootstrap"]'], ids=["another", "without run"])
 def test_an_image_with_another_entry_point_gets_the_bootstrap_in_front(
-    containers: Engine, workshop: object, with_python: str, runtime: str, source: Path
+    containers: Engine, workshop: Workshop, with_python: str, runtime: str, source: Path, words: str
 ) -> None:
-    dockerfile = f'FROM {with_python}\nCOPY --from={runtime} /opt/bootstrap /opt/bootstrap\nENTRYPOINT ["echo"]\n'
-    image = workshop.image("other-entry-point", dockerfile)  # type: ignore[attr-defined]
+    dockerfile = f"FROM {with_python}\nCOPY --from={runtime} /opt/bootstrap /opt/bootstrap\nENTRYPOINT {words}\n"
+    image = workshop.image(f"entry-point-{len(words)}", dockerfile)
     ran = docker_run(containers, image, "--code", "src", "--output", "out", "--", "python3", "train.py", cwd=source)
     assert ran.returncode == 0, ran.stderr
     assert (source / "out/model.bin").exists()
+
+
+@pytest.mark.container
+@pytest.mark.timeout(900)
+def test_a_directory_may_have_any_name_that_an_engine_can_mount(containers: Engine, base_v2: str, source: Path) -> None:
+    (source / "src").rename(source / "12:30 run")
+    ran = docker_run(
+        containers, base_v2, "--code", "12:30 run", "--output", "out:1", "--", "python3", "train.py", cwd=source
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (source / "out:1/model.bin").exists()
+
+
+def test_docker_is_told_whose_the_directories_in_memory_are(tmp_path: Path) -> None:
+    """Docker cannot be had here; a program of that name tells what it was asked for."""
+    (tmp_path / "docker").write_text('#!/bin/sh\n[ "$1" = run ] && printf "%s\\n" "$@"\n')
+    (tmp_path / "docker").chmod(0o755)
+    ran = subprocess.run(
+        [PROJECT / "scripts/docker-run", "image", "--", "true"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, text=True, capture_output=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    for place in ("/tmp", "/cache", "/home/ma-user/modelarts"):
+        assert f"--tmpfs\n{place}:rw,exec,mode=1777,uid=1000,gid=100\n" in ran.stdout
+    assert ran.stdout.endswith("image\nrun\n--\ntrue\n")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +113,7 @@ def test_an_image_with_another_entry_point_gets_the_bootstrap_in_front(
         ((), "no image was given"),
         (("image",), "no command was given"),
         (("image", "--code", "./nowhere", "--", "true"), "./nowhere does not exist"),
+        (("image", "--output", "./a,b", "--", "true"), "no engine can mount a directory with a comma"),
         (("image", "--code"), "--code needs a value"),
         (("image", "--frobnicate", "1", "--", "true"), "there is no option --frobnicate"),
         (("image", "python", "--", "true"), "two images: image and python"),
