@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 import stat
 import time
 from contextlib import suppress
@@ -125,15 +124,16 @@ class LogFile:
         _, *segments = parts(self._path)
         if not segments:
             return
-        with open(self._path, "ab") as whole:
-            gap = segments[0][0] - whole.tell()
-            if gap > 0:
-                whole.write(_gap(gap, "the size of the log is limited"))
+        whole = _open(self._path)
+        try:
+            gap = segments[0][0] - os.fstat(whole).st_size
+            before = _gap(gap, "the size of the log is limited") if gap > 0 else b""
             for _, name in segments:
-                with open(name, "rb") as segment:
-                    shutil.copyfileobj(segment, whole, 1 << 20)
-                whole.flush()
+                _append(whole, before, name)
                 os.unlink(name)
+                before = b""
+        finally:
+            os.close(whole)
 
 
 class Compacted:
@@ -192,6 +192,28 @@ def parts(path: str) -> list[tuple[int, str]]:
 
 def _open(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+def _append(whole: int, before: bytes, name: str) -> None:
+    """Append ``before`` and the file ``name``, or nothing: what does not fit stays where it is, and is there once."""
+    size = os.fstat(whole).st_size
+    segment = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = before or os.read(segment, 1 << 20)
+        while data:
+            _write_all(whole, data)
+            data = os.read(segment, 1 << 20)
+    except OSError:
+        os.ftruncate(whole, size)
+        raise
+    finally:
+        os.close(segment)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def _gap(count: int, cause: str) -> bytes:

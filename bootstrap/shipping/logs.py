@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BootstrapError
 from ..job import Log, StopRequest
+from ..process.logfile import parts
 from ..storage.local import readable
 from ..storage.open import Stores
 from ..storage.store import Store
@@ -227,6 +228,8 @@ class LogShipper:
 
     def _finished(self, live: Segments | Mirror, stop: StopRequest) -> bool:
         """Whether what was sent already could be made the log, without sending all of it again."""
+        if len(parts(str(self._path))) > 1:  # a full disk: its end is still beside it, and is delivered so
+            return False
         if isinstance(live, Mirror):
             return live.complete()
         try:
@@ -236,7 +239,8 @@ class LogShipper:
             return False
 
     def _deliver_whole(self, stop: StopRequest) -> Failures:
-        return deliver_files(self._stores, self._target, [self._path], stop=stop, log=self._log)
+        files = [Path(name) for _, name in parts(str(self._path))]
+        return deliver_files(self._stores, self._target, files, stop=stop, log=self._log)
 
 
 def begin_attempt(

@@ -48,9 +48,9 @@ class Mirror:
             return False
 
     def clear(self) -> None:
-        """Remove the segments: the log there has what they held."""
+        """Remove the segments that were joined here: the log there has what they held."""
         with local_trouble(str(self.there), "cannot tidy up beside the log"):
-            self._remove_all_but(set())
+            self._remove_all_but({os.path.basename(name) for _, name in parts(str(self.path))})
 
     def _append(self, name: str) -> int:
         """Returns the size of the file there."""

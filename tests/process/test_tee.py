@@ -332,6 +332,32 @@ def test_a_log_disk_that_has_room_again_is_told_what_is_missing(
         subprocess.run(["umount", directory], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_disk_without_room_to_put_the_log_together_leaves_it_in_parts_and_the_next_run_joins_them(
+    directory: Path,
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", directory], check=True)
+    try:
+        data = b"".join(b"%09d\n" % n for n in range(20_000))
+        log = LogFile(str(directory / "log"), 64 << 10)
+        log.write(data)
+        room = os.statvfs(directory).f_bfree * os.statvfs(directory).f_bsize
+        (directory / "other").write_bytes(bytes(room - (8 << 10)))
+        log.close()
+        names = sorted(path.name for path in directory.glob("log.*"))
+        assert len(names) == 2, "nothing is half here and half there"
+        assert (directory / "log").read_bytes() == data[: 32 << 10]
+        assert f"the end of the log is in {directory}/{names[0]}" in log.notes()[-1]
+        assert "No space left" in log.notes()[-1]
+        (directory / "other").unlink()
+        LogFile(str(directory / "log"), 64 << 10).close()
+        text = (directory / "log").read_bytes()
+        assert text.count(b"[bootstrap]") == 1
+        assert data.endswith(text.partition(b"limited\n")[2])
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
 def test_a_log_that_cannot_be_opened_is_a_note(boot: Start) -> None:
     run = boot("echo", "still here", log_path="/proc/none/task.log")
     assert run.wait() == 0

@@ -265,6 +265,33 @@ def test_in_a_directory_the_log_itself_grows(talker: Container, tmp_path: Path) 
     assert sorted(path.name for path in nas.iterdir()) == ["job.attempt-1.log", "job.jsonl", "job.log", "job.run.json"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+@pytest.mark.parametrize("where", ["bucket", "bucket, at the end only", "directory"])
+def test_the_end_of_a_log_arrives_although_the_disk_has_no_room_to_put_it_together(
+    talker: Container, plain_remote: Remote, tmp_path: Path, where: str
+) -> None:
+    small, nas = tmp_path / "small", tmp_path / "nas"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", small], check=True)
+    try:
+        command = "seq -f %09.0f 20000; sleep 1; head -c 200000 /dev/zero >$SMALL/other 2>/dev/null; exit 5"
+        target = str(nas) if where == "directory" else plain_remote.bucket.url("logs/")
+        interval = "0" if "only" in where else str(INTERVAL)
+        words = ("--log", target, "--log-interval", interval, "--log-limit", "64K", "--log-file", f"{small}/job.log")
+        words += ("--run-dir", str(tmp_path / "run"), "--", "sh", "-c", command)
+        result = talker.run(*words, environ={**plain_remote.env, "SMALL": str(small)})
+        assert result.code == 5, result.stderr
+        assert len(list(small.glob("job.log.tail-*"))) == 2
+        shown = subprocess.run(
+            [talker.argv()[0], "logs", target], env={**talker.environ, **plain_remote.env}, capture_output=True
+        )
+        head, _, tail = shown.stdout.partition(b"\n[bootstrap] ")
+        assert (len(head), head[:10]) == (32 << 10, b"000000001\n"), shown.stderr
+        assert tail.endswith(b"000019999\n000020000\n")
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 def test_a_log_url_that_is_the_logs_own_directory_leaves_it_in_peace(talker: Container) -> None:
     result = talker.run("--log", str(talker.log.parent), "--", "sh", "-c", "echo once; sleep 1")
     assert result.code == 0, result.stderr
