@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
-from ..errors import BootstrapError, NothingThere, PermissionDenied
+from ..errors import BootstrapError, NothingThere, PathUnusable, PermissionDenied
 from ..job import Job, Log, Sourced, StopRequest
 from ..network.interfaces import Interface, choose
 from ..settings import Settings, option, variable
 from ..shipping.logs import LogShipper, begin_attempt
+from ..storage.local import existing, rights
 from ..storage.open import Stores
 from ..storage.outage import Outlast
 from ..storage.progress import Progress
@@ -66,8 +68,8 @@ def choose_interface(job: Job, chosen: Settings, source: str) -> Interface | Non
 
 
 def probe_outputs(job: Job, stores: Stores, stop: StopRequest, log: Log) -> None:
-    """Look once where each output will go: a wrong bucket or key must fail now, not after the training; an outage is
-    waited for.
+    """Look once where each output will go: a wrong bucket or key, or a directory that is closed to us, must fail now,
+    not after the training; an outage is waited for.
 
     A listing is all that is asked, since a probe object would be seen by whoever watches the place. No right to
     list is no proof that writing is refused, so that it only warns. Raises what the store's answer means.
@@ -75,6 +77,10 @@ def probe_outputs(job: Job, stores: Stores, stop: StopRequest, log: Log) -> None
     for output in job.delivered_outputs:
         target = parse(output.url)
         if not target.is_remote:
+            there = existing(target.path)
+            if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
+                what, where = "an output cannot be delivered", f"{output.source} = {output.url}"
+                raise PathUnusable(what, where=where, why=f"no right to write; {rights(there)}")
             continue
         try:
             store, prefix = stores.open(target), target.as_directory().path if target.path else ""

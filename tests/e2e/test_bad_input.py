@@ -263,6 +263,21 @@ def test_an_output_directory_that_the_command_removed_is_said_to_be_gone(contain
     assert result.record["reason"].count("What to do: ") == 1
 
 
+def test_a_directory_for_outputs_that_is_closed_to_us_fails_before_the_command(
+    container: Container, logs: tuple[str, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    if os.geteuid() == 0:
+        os.chown(target, 4321, 4321)
+        container.front = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  # root is refused nothing else
+    else:
+        target.chmod(0o555)
+    result = container.run("--output", f"out={target}/new", *logs, *ECHO)
+    assert result.failure == (115, "path-unusable")
+    said(result, "--output", f"{target}/new", f"{target} is dr", "we are uid")
+
+
 def test_undelivered_outputs_can_be_allowed(container: Container, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("a file stands where the output should go")
