@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import stat
@@ -45,9 +46,11 @@ def step(run: Run) -> None:
     run.console.quiet = chosen.quiet
     if chosen.banner:
         _banner(chosen, run.command)
-    job = assemble(facts, run.resolved, run.command)
+    wanted = assemble(facts, run.resolved, run.command)
+    job, moved = claim(wanted), ""
+    if job is not wanted:
+        moved = f"the log goes to {job.log_file}: {wanted.log_file} is the log of another run, which still goes on"
     log_file, refused = writable_log_file(job.log_file)
-    moved = ""
     if refused:
         moved = f"the log goes to {log_file}: {job.log_file} cannot be written ({refused})"
         troubles += _unwritable(job, source["log_file"], refused)
@@ -184,6 +187,38 @@ def _log_directory(facts: PlatformFacts, chosen: Settings, source: Mapping[str, 
 
 def _by_person(log_file_source: str) -> bool:
     return log_file_source in (settings.option("log_file"), settings.variable("log_file"))
+
+
+def claim(job: Job) -> Job:
+    """``job``, with another log file and run dir where another run that still goes on has these.
+
+    Two runs on one machine would take each other's log for an earlier attempt's, and deliver the wrong one.
+    """
+    if os.path.exists(job.log_file) and not os.path.isfile(job.log_file):  # /dev/null, which is everybody's
+        return job
+    (stem, suffix), number = os.path.splitext(job.log_file), 1
+    while not _lock(job.run_dir):
+        number += 1
+        log_file = f"{stem}-{number}{suffix}"
+        job = replace(job, log_file=log_file, run_dir=_beside(log_file))
+    return job
+
+
+def _lock(directory: str) -> bool:
+    """Lock ``directory`` until this process ends. False only when another process has; where there can be no lock (a
+    place that cannot be written, a NAS without locks) there is nobody to be known.
+    """
+    try:
+        os.makedirs(directory, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        return not isinstance(error, BlockingIOError)
+    return True
 
 
 def check(job: Job) -> None:

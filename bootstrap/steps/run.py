@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -132,5 +133,5 @@ class Run:
         """Our own files that are delivered beside the log, under names that say whose they are: run.json, the lines."""
         if self.job is None:
             return []
-        stem = Path(self.job.log_file).with_suffix("")
-        return [stem.with_suffix(".jsonl"), stem.with_suffix(".run.json")]
+        stem = os.path.splitext(self.job.log_file)[0]
+        return [Path(f"{stem}.jsonl"), Path(f"{stem}.run.json")]

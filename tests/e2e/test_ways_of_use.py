@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import TRAIN, Remote
-from tests.e2e.job import BOOTSTRAP, SCRIPTS, Container, Result
+from tests.e2e.job import BOOTSTRAP, LIMIT, SCRIPTS, Container, Result
 
 MODEL = {"model.bin": bytes(range(256)) * 100, "deep/metrics.json": b'{"loss": 0.1}'}
 
@@ -295,6 +295,28 @@ def test_a_restart_in_the_same_container_keeps_the_first_log(container: Containe
     assert plain_remote.bucket.get("logs/job.log") == b"second\n", "the plain name is the newest"
     assert plain_remote.bucket.get("logs/job.attempt-1.log") == b"first\n"
     assert json.loads(plain_remote.bucket.get("logs/job.run.json"))["attempt"] == 2
+
+
+def test_two_runs_at_the_same_time_on_one_machine_have_a_log_each(container: Container, tmp_path: Path) -> None:
+    script = "echo first; touch ready; while [ ! -e enough ]; do sleep 0.05; done; echo end of the first"
+    with container.running("--log", str(tmp_path / "one"), "--", "sh", "-c", script) as first:
+        container.wait_for(container.work / "ready")
+        second = container.running("--log", str(tmp_path / "two"), "--", "echo", "second")
+        with second as process:
+            said = process.communicate(timeout=LIMIT)[1].decode()
+        (container.work / "enough").touch()
+        first.communicate(timeout=LIMIT)
+    assert f"{container.log} is the log of another run, which still goes on" in said
+    assert (tmp_path / "one" / "job.log").read_text() == "first\nend of the first\n"
+    assert (tmp_path / "two" / "job-2.log").read_text() == "second\n"
+    for record in ("one/job.run.json", "two/job-2.run.json"):
+        assert json.loads((tmp_path / record).read_text())["attempt"] == 1
+
+
+def test_a_log_file_with_dots_in_its_name_has_its_record_beside_it(container: Container, tmp_path: Path) -> None:
+    log = container.tmp / "lr.0.1.log"
+    assert container.run("--log-file", str(log), "--log", str(tmp_path / "logs"), "--", "true").code == 0
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {"lr.0.1.log", "lr.0.1.jsonl", "lr.0.1.run.json"}
 
 
 def test_a_restart_in_a_new_container_keeps_the_first_log(tmp_path: Path, plain_remote: Remote) -> None:
