@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..credentials.registry import Secrets
-from ..errors import NothingThere, OutputsUndelivered, UsageError
+from ..errors import NothingThere, OutputsUndelivered, PathUnusable, UsageError
 from ..patience import unless
 from ..process.redact import Redactor
 from ..storage.open import Stores
@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--links",
         choices=("follow", "record", "skip"),
         default="follow",
-        help="symbolic links of a local SRC: send what they lead to in the tree, record them as NAME.rclonelink (of"
-        " which a download with this option makes links again), or leave them out",
+        help="symbolic links on their way to a store: send what they lead to in the tree, record them as"
+        " NAME.rclonelink (of which a download with this option makes links again), or leave them out; from local to"
+        " local they stay links",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="only what goes wrong")
     parser.add_argument(
@@ -135,6 +136,8 @@ def _place(target: Location) -> tuple[Path, str]:
     """The directory to copy into, and the name there if it is not the source's own."""
     if target.is_directory or target.local.is_dir():
         return target.local, ""
+    if target.local.exists() and not target.local.is_file():  # the new file would take the device's name
+        raise PathUnusable("neither a file nor a directory", where=str(target), remedy="choose another DST")
     return target.local.parent, target.local.name
 
 

@@ -107,6 +107,17 @@ def test_delete_never_goes_beyond_the_directory_that_is_copied(bucket: Bucket, t
     assert tree(place) == {"precious": b"mine"}
 
 
+def test_no_copy_takes_the_name_of_a_device_or_a_pipe(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("a", b"1")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for source in (bucket.url("a"), str(make(tmp_path / "one") / "a")):
+        for target in ("pipe", "null"):
+            assert "neither a file nor" in copy(bucket.store, source, tmp_path / target, code=115)
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "null").is_symlink()
+
+
 def test_a_local_copy_deletes_what_is_extra_when_asked_to(tmp_path: Path) -> None:
     source = make(tmp_path / "one", {"a": b"1", "lib/b": b"2"})
     (source / "empty").mkdir()
