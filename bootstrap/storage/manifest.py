@@ -137,7 +137,7 @@ class Manifest:
         try:
             os.makedirs(parent, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            file = os.open(os.path.join(parent, f"{PARTIAL}{name[:200]}-{tag}.manifest"), flags, 0o644)
+            file = os.open(os.path.join(parent, f"{PARTIAL}{name[:50]}-{tag}.manifest"), flags, 0o644)
         except OSError:
             return -1
         try:

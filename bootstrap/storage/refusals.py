@@ -27,6 +27,7 @@ _STYLE = "choose --addressing virtual (and an endpoint without the bucket in its
 # remedy is not the point.
 _CODES: dict[str, tuple[Cause, str]] = {
     "NoSuchBucket": (BucketMissing, ""),
+    "InvalidBucketName": (BucketMissing, ""),
     "NoSuchKey": (NothingThere, ""),
     "NoSuchUpload": (StoreUnavailable, "the store dropped a multipart upload half way; try again"),
     "AccessDenied": (PermissionDenied, ""),

@@ -188,6 +188,7 @@ def test_a_store_that_only_says_slow_down_is_unavailable(seaweedfs: Store, fault
         ("SecondLevelDomainForbidden", EndpointWrong),
         ("ExpiredToken", CredentialsExpired),
         ("TemporaryRedirect", EndpointWrong),
+        ("InvalidBucketName", BucketMissing),
         ("SlowDown", StoreUnavailable),
         ("SomethingNew", StoreUnavailable),
     ],

@@ -56,6 +56,14 @@ def test_an_unchanged_source_costs_a_listing_and_no_body(behind: Behind, tmp_pat
     assert tree_of(tmp_path / "c") == FILES
 
 
+def test_a_directory_of_any_name_has_its_manifest(behind: Behind, tmp_path: Path) -> None:
+    bucket, mover, bodies = behind
+    for _ in range(2):
+        bodies()
+        mover.fetch(bucket.url("c/"), tmp_path / ("名" * 85), direct=True)
+    assert bodies() == []
+
+
 def test_what_changed_or_appeared_in_the_source_is_brought_and_nothing_else(behind: Behind, tmp_path: Path) -> None:
     bucket, mover, bodies = behind
     mover.fetch(bucket.url("c/"), tmp_path)
