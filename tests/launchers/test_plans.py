@@ -343,13 +343,24 @@ def test_tensorflow_on_a_single_node_gets_no_config_that_it_would_wait_for() -> 
 
 
 def test_ray_has_a_head_beside_the_command_and_workers_that_stay_until_it_ends() -> None:
-    head = plan("ray", situation(rank=0))
+    head = plan("ray", situation(rank=0, environ={"DLS_LOCAL_CACHE_PATH": "/absent"}))
     assert head.beside == ("ray", "start", "--head", "--port=6379", "--node-ip-address=10.88.0.1", "--block")
     assert (head.command, head.beside_opens, head.beside_needs) == (COMMAND, ("10.88.0.1", 6379), None)
     assert values(head) == {"RAY_ADDRESS": "10.88.0.1:6379"}
     worker = plan("ray", situation(rank=1))
     assert worker.beside == ("ray", "start", "--address=10.88.0.1:6379", "--node-ip-address=10.88.0.2", "--block")
     assert (worker.command, worker.follows_node_0, worker.beside_needs) == ((), True, ("10.88.0.1", 6379))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_rays_files_go_to_the_jobs_large_disk_where_there_is_one(rank: int, tmp_path: Path) -> None:
+    def told(**environ: str) -> str:
+        return values(plan("ray", situation(rank=rank, environ=environ))).get("RAY_TMPDIR", "none")
+
+    disk = str(tmp_path)
+    assert told(DLS_LOCAL_CACHE_PATH=disk) == disk
+    assert told(DLS_LOCAL_CACHE_PATH=f"{disk}/absent") == "none"
+    assert told(DLS_LOCAL_CACHE_PATH=disk, TMPDIR="/mine") == told(DLS_LOCAL_CACHE_PATH=disk, RAY_TMPDIR="/x") == "none"
 
 
 def test_msrun_gets_an_address_and_no_rank_table() -> None:
