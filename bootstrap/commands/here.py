@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from .. import settings
@@ -34,6 +34,16 @@ def look(environ: Mapping[str, str], **options: str) -> Here:
     except BootstrapError as error:
         facts, trouble = salvage(environ), error
     return Here(facts, settings.resolve(options, environ, facts.defaults), trouble)
+
+
+def masker(environ: Mapping[str, str]) -> Callable[[str], str]:
+    """What masks the secrets that the environment holds: settings, facts and complaints quote it."""
+    from ..credentials.registry import Secrets, register_environment
+    from ..process.redact import Redactor
+
+    secrets = Secrets()
+    register_environment(environ, secrets)
+    return Redactor(secrets).mask
 
 
 def interface(resolved: Resolved) -> Interface:

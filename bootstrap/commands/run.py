@@ -61,6 +61,7 @@ def describe(environ: Mapping[str, str]) -> str:
 
     from ..platforms import identify, salvage
     from ..storage.url import shown
+    from . import here
 
     width = max(60, min(shutil.get_terminal_size().columns, 120))
     problems: list[BootstrapError] = []
@@ -70,14 +71,15 @@ def describe(environ: Mapping[str, str]) -> str:
         facts = salvage(environ)
         problems.append(error)
     resolved = settings.resolve({}, environ, facts.defaults, problems=problems)
+    mask = here.masker(environ)  # before lines are broken, which would tear secrets apart
     current = {
-        name: f"{'***' if knob.secret else shown(_shown(getattr(resolved.settings, name)))} from {source}"
+        name: f"{'***' if knob.secret else mask(shown(_shown(getattr(resolved.settings, name))))} from {source}"
         for name, knob, _ in settings.knobs()
         if (source := resolved.sources[name]) != "default"
     }
     platform = f"Platform: {facts.platform}, because {facts.reason}."
     if problems:
-        platform += f" It cannot be used as it is: {problems[0]}"
+        platform += f" It cannot be used as it is: {mask(str(problems[0]))}"
 
     lines = [_INTRODUCTION, *textwrap.wrap(platform, width)]
     group = ""

@@ -93,9 +93,14 @@ def test_nothing_is_left_by_a_run_that_is_stopped_or_killed(scene: Scene, number
 
 def test_what_is_shown_of_the_environment_and_the_settings_has_no_values(scene: Scene) -> None:
     environ = {**scene.environ, **scene.container.environ, "BOOTSTRAP_CODE": scene.environ["WEIGHTS"]}
+    environ["BOOTSTRAP_OUTPUT"] = f"a=obs://bucket/a;b=https://me:{scene.secrets['userinfo']}@host/b"  # the second URL
+    refused = {"BOOTSTRAP_GRACE": scene.secrets["HF_TOKEN"]}  # the help comes all the same, and says so
     for words in (["run", "--help"], ["env"], ["env", "--format", "json"], ["env", "--format", "sh"]):
         ended = subprocess.run(
-            [sys.executable, "-m", "bootstrap", *words], env=environ, capture_output=True, cwd=scene.container.work
+            [sys.executable, "-m", "bootstrap", *words],
+            env={**environ, **(refused if "--help" in words else {})},
+            capture_output=True,
+            cwd=scene.container.work,
         )
         texts = {
             f"{' '.join(words)}, {name}": text for name, text in (("stdout", ended.stdout), ("stderr", ended.stderr))
