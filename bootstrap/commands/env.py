@@ -47,8 +47,8 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     found = here.look(environ, **({"platform": arguments.platform} if arguments.platform else {}))
     if arguments.format != "sh":
         told = _tell(found, environ)
-        words = json.dumps(told, indent=2, ensure_ascii=False) if arguments.format == "json" else "\n".join(_words(told))
-        _write([here.masker(environ)(words)])
+        lines = [json.dumps(told, indent=2, ensure_ascii=False)] if arguments.format == "json" else _words(told)
+        _write(map(here.masker(environ), lines))
         found.check()
         return 0
     if arguments.only != "removed":
