@@ -27,15 +27,15 @@ class FileStore:
     def entries(self, prefix: str) -> Iterator[Entry]:
         top = self._path(prefix.rpartition("/")[0])
         try:
-            for directory, below, files in os.walk(top, onerror=_raise):
+            for directory, below, files in os.walk(top, onerror=_raise_unless_gone):
                 below.sort()
                 for name in sorted(files):
                     path = os.path.join(directory, name)
                     key = os.path.relpath(path, self.root).replace(os.sep, "/")
                     if key.startswith(prefix) and not name.startswith(PARTIAL):
-                        yield _entry(key, os.stat(path))
-        except FileNotFoundError:
-            return
+                        found = self.stat(key)
+                        if found is not None:  # else a pipe, a link to nothing, or gone meanwhile
+                            yield found
         except OSError as error:
             raise explain(error, error.filename or top, "cannot list a directory") from error
 
@@ -143,5 +143,6 @@ def _write_all(file: int, piece: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BucketMissing, NothingThere
+from bootstrap.storage.filesystem import FileStore
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
@@ -200,6 +202,18 @@ def test_a_file_that_vanishes_is_named(seaweedfs: Store, faulty: FaultyProxy, tm
     report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(tmp_path, bucket.url("o/"))
     assert dict(report.failed) == {"gone": "vanished while it was sent"}
     assert bucket.get("o/stays") == b"2"
+
+
+def test_the_listing_of_a_nas_directory_goes_on_behind_what_is_gone_or_no_file(tmp_path: Path) -> None:
+    make_tree(tmp_path, {"a/x": b"x", "c": b"c", "z/y": b"y"})
+    (tmp_path / "b").symlink_to("nothing")
+    os.mkfifo(tmp_path / "bb")
+    (tmp_path / "z/w").symlink_to("nothing")
+    listing = FileStore(tmp_path).entries("")
+    assert next(listing).key == "c"
+    shutil.rmtree(tmp_path / "a")  # before its turn
+    assert [entry.key for entry in listing] == ["z/y"]
+    assert list(FileStore(tmp_path / "nowhere").entries("x/y")) == []
 
 
 def test_a_nas_directory_is_a_target_too(local: Mover, tmp_path: Path) -> None:
