@@ -122,12 +122,13 @@ def _tell(found: Here, environ: Mapping[str, str]) -> dict[str, Any]:
         "reason": facts.reason,
         "job_id": facts.job_id,
         "task_name": facts.task_name,
-        "node_rank": cluster.node_rank,
-        "role": cluster.me.role,
+        "node_rank": None if found.trouble else cluster.node_rank,
+        "role": None if found.trouble else cluster.me.role,
         "nodes": [
-            {"rank": node.rank, "host": node.host, "port": node.port, "role": node.role} for node in cluster.nodes
+            {"rank": node.rank, "host": node.host, "port": node.port, "role": node.role}
+            for node in ([] if found.trouble else cluster.nodes)
         ],
-        "nodes_source": cluster.source,
+        "nodes_source": "" if found.trouble else cluster.source,
         "slots": cluster.slots,
         **{name: {"value": shown(getattr(chosen, name)), "source": source[name]} for name in names},
         "inputs": inputs,
@@ -155,7 +156,10 @@ def _words(told: Mapping[str, Any]) -> Iterator[str]:
     yield line("platform", f"{told['platform']}, because {told['reason']}")
     if told["job_id"]:
         yield line("job", told["job_id"] + (f", task {told['task_name']}" if told["task_name"] else ""))
-    yield line("node", f"{told['node_rank']} of {len(told['nodes'])}, {told['role']} ({told['nodes_source']})")
+    if told["trouble"]:
+        yield line("node", "not known, for the reason below")
+    else:
+        yield line("node", f"{told['node_rank']} of {len(told['nodes'])}, {told['role']} ({told['nodes_source']})")
     for node in told["nodes"] if len(told["nodes"]) > 1 else []:
         port = f":{node['port']}" if node["port"] else ""
         mine = "  <- this one" if node["rank"] == told["node_rank"] else ""

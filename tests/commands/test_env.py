@@ -83,6 +83,7 @@ def test_the_platform_can_be_chosen(bootstrap: Run) -> None:
 def test_a_contradiction_is_told_after_what_is_certain_with_its_own_exit_code(bootstrap: Run) -> None:
     done = bootstrap("env", env={**TWO_NODES, "DLS_TASK_NUMBER": "3"})
     assert done.returncode == 103
+    assert b"node       not known" in done.stdout
     assert b"code       s3://bucket/code/" in done.stdout
     assert b"DLS_TASK_NUMBER says 3 nodes" in done.stderr
 
