@@ -81,7 +81,7 @@ def decide(run: Run) -> Outcome:
         )
     if run.failure is not None:
         code = run.failure.code
-        if run.fetching_code and run.resolved and run.resolved.settings.code_failure_exit:
+        if run.without_code and run.resolved and run.resolved.settings.code_failure_exit:
             code = run.resolved.settings.code_failure_exit
         words = f"the command was not started, because {run.failed_step} failed"
         return Outcome(code, run.failure.id, f"{words}: {run.failure}", f"{words}, as said above")

@@ -21,13 +21,12 @@ def step(run: Run) -> None:
     make_directories(job)
     reports = {}
     if job.code:
-        run.fetching_code = True
-        reports["code"] = report = fetch_code(
-            job, run.resolved.settings, run.stores, run.console.terminal, stop, run.console
-        )
-        if not report.files and not report.skipped:
-            raise NothingThere("the code directory is empty", where=f"{job.code_source} = {shown(job.code)}")
-        run.fetching_code = False
+        with run.fetching_code():
+            reports["code"] = report = fetch_code(
+                job, run.resolved.settings, run.stores, run.console.terminal, stop, run.console
+            )
+            if not report.files and not report.skipped:
+                raise NothingThere("the code directory is empty", where=f"{job.code_source} = {shown(job.code)}")
     else:
         run.console.info("no code URL: nothing to fetch")
     reports.update(fetch_inputs(job, run.resolved.settings, run.stores, run.console.terminal, stop, run.console))

@@ -68,6 +68,9 @@ def step(run: Run) -> None:
         run.console.info(f"attempt {run.record.attempt}: an earlier run was here, what it left is kept")
     if troubles:
         raise troubles[0]
+    if job.code:
+        with run.fetching_code():
+            check_url(job.code, job.code_source)
     check(job)
 
 
@@ -224,13 +227,18 @@ def _lock(directory: str) -> bool:
 def check(job: Job) -> None:
     """Raises :class:`UsageError` without a command, and the URL errors for a place that cannot be meant."""
     for url, said_by in _urls(job):
-        try:
-            parse(url)
-        except BootstrapError as error:
-            error.where = f"{said_by} = {error.where}" if error.where else said_by
-            raise
+        check_url(url, said_by)
     if not job.command:
         raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
+
+
+def check_url(url: str, said_by: str) -> None:
+    """Raises the URL errors, with the option or variable that says ``url``."""
+    try:
+        parse(url)
+    except BootstrapError as error:
+        error.where = f"{said_by} = {error.where}" if error.where else said_by
+        raise
 
 
 def _register_secrets(run: Run) -> None:

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ class Run:
     ending: Ending | None = None
     deliveries: list[Delivery] = field(default_factory=list)
 
-    fetching_code: bool = False
+    without_code: bool = False  # what has failed is what brings the code
     failure: BootstrapError | None = None
     first_failure: dict[str, Any] | None = None  # of all nodes
     failed_step: str = ""
@@ -80,6 +81,13 @@ class Run:
         """The :class:`bootstrap.job.StopRequest` for everything that happens after the command."""
         grace = self.resolved.settings.grace if self.resolved else Budget().grace
         return TimeIsUp(self.signals, Budget(grace))
+
+    @contextmanager
+    def fetching_code(self) -> Iterator[None]:
+        """Around what the code needs, from its URL on: run_train.sh has an exit code and words of its own for that."""
+        self.without_code = True
+        yield
+        self.without_code = False
 
     def failed(self, step: str, error: BootstrapError) -> None:
         """A step failed: tell it on the console, in the record and in the log, which is where most people look."""
@@ -110,7 +118,7 @@ class Run:
             }
         )
         # The words of run_train.sh, which people's scripts search logs for.
-        words = "App download error" if self.fetching_code else f"bootstrap: {step} failed"
+        words = "App download error" if self.without_code else f"bootstrap: {step} failed"
         self._append_to_log(f"{words}: {error}\n")
 
     def stopped(self, step: str) -> None:

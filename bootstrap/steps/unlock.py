@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from .. import access
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import Keyring
@@ -24,7 +26,8 @@ def step(run: Run) -> None:
         for_command(run.environ, run.resolved.settings.pass_credentials, run.decrypted)
         open_stores(run)
         assert run.keyring is not None
-        check_keys(run.job, run.keyring, run.console)
+        with run.fetching_code() if _remote(run.job.code) else nullcontext():
+            check_keys(run.job, run.keyring, run.console)
     finally:  # a failure may hold keys, too: those that deliver its log
         if len(run.secrets):
             run.hardening = harden()

@@ -465,7 +465,18 @@ def test_an_interface_that_is_not_there(container: Container, logs: tuple[str, s
 # --- the old name's own rule, and tracebacks --------------------------------------------------------------------------
 
 
-def test_run_train_sh_keeps_127_for_a_failed_code_download(container: Container, plain_remote: Remote) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        ({}, 111),
+        ({"DLS_APP_URL": "obs:/bucket/code/"}, 105),
+        ({"S3_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}, 107),
+    ],
+    ids=["nothing there", "a wrong URL", "no keys"],
+)
+def test_run_train_sh_keeps_127_for_a_failed_code_download(
+    container: Container, plain_remote: Remote, wrong: dict[str, str], cause: int
+) -> None:
     for script in SCRIPTS.iterdir():
         if script.is_file():
             shutil.copy(script, container.home)
@@ -475,11 +486,12 @@ def test_run_train_sh_keeps_127_for_a_failed_code_download(container: Container,
         "DLS_TASK_INDEX": "0",
         "DLS_APP_URL": plain_remote.bucket.url("nothing/here/"),
         "DLS_USE_DOWNLOADER": "1",
+        **wrong,
     }
     result = container.run(argv=["bash", str(container.home / "run_train.sh"), "echo", "trained"], environ=environ)
-    assert result.code == 127
+    assert result.code == 127, result.stderr
     assert "App download error: " in container.log.read_text()
-    assert result.record["bootstrap"]["code"] == 111
+    assert result.record["bootstrap"]["code"] == cause
 
 
 def test_a_traceback_only_when_asked(container: Container) -> None:
