@@ -85,7 +85,7 @@ def _out_of_memory(facts: Facts) -> Reason | None:
 
     return Reason(
         "out-of-memory",
-        f"the kernel killed for lack of memory ({facts.ending})",
+        f"the kernel killed processes of the job for lack of memory ({facts.ending})",
         f"{proof.kills} OOM kill(s) in {proof.source}, limit {size(proof.limit)}, peak {size(proof.peak)}",
         "Choose a flavour with more memory, or use less: smaller batches, fewer data-loader workers",
     )
