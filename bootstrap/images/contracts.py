@@ -67,7 +67,8 @@ CONTRACTS = {contract.name: contract for contract in (DLS, MODELARTS, ANY)}
 
 def recognise(image: Image) -> tuple[Contract, str]:
     """The contract that an image seems to be made for, and why."""
-    for contract in (MODELARTS, DLS):
+    runs_as = image.config.user.partition(":")[0] if image.config else ""
+    for contract in (DLS, MODELARTS) if runs_as in (DLS.user, str(DLS.uid)) else (MODELARTS, DLS):
         if any(account.name == contract.user for account in image.accounts()):
             return contract, f"it has the user {contract.user}"
         if image.find(contract.home):

@@ -43,7 +43,7 @@ def question(image: Image, *, contract: str = "", base: Image | None = None, arg
 def user(asked: Question) -> Iterator[Finding]:
     contract, config, accounts = asked.contract, asked.image.config, asked.image.accounts()
     by_id = {account.uid: account for account in reversed(accounts)}
-    old = next((account for account in accounts if account.name == "ma-user" and account.uid == 1102), None)
+    old = next((account for account in accounts if account.name == contract.user and account.uid == 1102), None)
     if contract.uid is not None:
         account = by_id.get(contract.uid)
         if account is None and old is None:
@@ -67,9 +67,10 @@ def user(asked: Question) -> Iterator[Finding]:
             )  # fmt: skip
     if old:
         yield Finding(
-            Level.ERROR, "user-1102", "ma-user has uid 1102", "/etc/passwd",
-            "the platform runs as 1000, to whom it is closed: /home/ma-user/.pip/pip.conf: Permission denied",
-            f"RUN usermod --uid 1000 --gid 100 ma-user; chown -R 1000:100 {old.home}",
+            Level.ERROR, "user-1102", f"{old.name} has uid 1102, as in old images", "/etc/passwd",
+            f"the platform runs as {contract.uid}, to whom that home is closed: {old.home}/.pip/pip.conf: Permission "
+            "denied",
+            f"{_make_user(asked)}; chown -R {contract.uid}:{contract.gid} {contract.home}",
         )  # fmt: skip
     if config is not None:
         yield from _default_user(asked, config, by_id.keys())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.images import recipe
 from tests.images.conftest import Workshop
 from tests.lab.containers import Engine
 from tests.lab.stores import Bucket, Store
@@ -85,6 +86,39 @@ def test_the_user_is_the_documented_one(
     assert account.startswith(expected)
     assert home == expected.split(":")[5]
     assert {"run_train.sh", "utils.sh", "ip_mapper.py", "get_cluster_ib_ip.py", "modelarts-downloader.py"} <= set(names)
+
+
+# As images of both platforms were, and as people make them: the names are taken, and so are the numbers.
+OLD = """
+RUN groupadd -g 1102 ma-user && useradd -u 1102 -g 1102 -d /home/ma-user -m ma-user && groupadd -g 5000 ma-group
+RUN groupadd -g 1000 work && useradd -u 1000 -g 1000 -m work && groupadd -g 1101 other && useradd -u 1101 -g 1101 other
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "who", "platform"),
+    [
+        ("base-v1", "uid=1101(work) gid=1101(work) groups=1101(work)", "dls"),
+        ("base-v2", "uid=1000(ma-user) gid=100(ma-group) groups=100(ma-group)", "modelarts"),
+    ],
+)
+def test_a_base_whose_names_and_numbers_are_taken_gets_the_documented_user(
+    workshop: Workshop, runtime: str, with_python: str, bootstrap: str, tmp_path: Path, target: str, who: str,
+    platform: str,
+) -> None:  # fmt: skip
+    engine, saved, context = workshop.engine, tmp_path / "image.tar", tmp_path / "context"
+    context.mkdir()
+    old = workshop.image("old-users", f"FROM {with_python}{OLD}")
+    image = engine.build(
+        recipe.make_context(engine, context), f"localhost/lab/{target}-on-old-users",
+        dockerfile=recipe.DOCKERFILE, arguments={"BASE_IMAGE": old}, options=[f"--target={target}"],
+    )  # fmt: skip
+    ran = engine.run(image, "-c", "id && touch ~/x", options=["--entrypoint=sh"])
+    assert ran.stdout.splitlines()[0] == who
+    engine.podman("save", "--quiet", "--output", str(saved), image)
+    told = check(bootstrap, str(saved))
+    assert told["platform"] == platform
+    assert not [name for name in ids(told, "error", "warning") if name.startswith(("user", "directory"))], told
 
 
 def check(bootstrap: str, *words: str) -> dict[str, object]:
