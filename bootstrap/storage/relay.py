@@ -7,7 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from bootstrap.errors import BootstrapError
+from bootstrap.errors import BootstrapError, DiskFull
 from bootstrap.job import StopRequest
 from bootstrap.storage.download import bring
 from bootstrap.storage.largeobject import LARGE, LargeObject, give_up
@@ -15,6 +15,7 @@ from bootstrap.storage.local import Staging, local_trouble
 from bootstrap.storage.outage import Outlast
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.packed import workplace
+from bootstrap.storage.plan import Plan, check_room
 from bootstrap.storage.progress import Progress
 from bootstrap.storage.store import Entry, Store
 from bootstrap.storage.tree import Named
@@ -31,8 +32,11 @@ def relay_all(
 ) -> Named:
     """Put each entry of ``origin`` at its key in ``target``; returns what failed, keys with reasons.
 
-    Needs room in the temporary directory for as many of the objects as are under way (eight). ``name`` tells this pair
-    of places from others: who relays between them again goes on with what a killed process has left.
+    Needs room in the temporary directory for as many of the objects as are under way: eight, or fewer where eight do
+    not fit. ``name`` tells this pair of places from others: who relays between them again goes on with what a killed
+    process has left.
+
+    Raises :class:`DiskFull` when there is no room for the largest.
     """
     failed: Named = []
     halt = threading.Event()
@@ -46,7 +50,7 @@ def relay_all(
     with local_trouble(os.fspath(directory), "cannot use the temporary directory"), workplace(directory) as place:
         relay = _Relay(origin, target, place, Unfinished(directory / "relay", name), progress, halt)
         try:
-            for done in in_parallel(files, relay.move, width=min(_WIDTH, len(files)), beat=beat):
+            for done in in_parallel(files, relay.move, width=_fitting(files, place), beat=beat):
                 if isinstance(done.error, BootstrapError) and not isinstance(done.error, EVERYBODYS):
                     failed.append((done.task[1].key, str(done.error)))
                 else:
@@ -56,6 +60,20 @@ def relay_all(
             halt.set()
             relay.close()
     return failed
+
+
+def _fitting(files: list[tuple[str, Entry]], place: Path) -> int:
+    """How many objects have room at the same time, whichever they are."""
+    largest = sorted((entry for _, entry in files), key=lambda entry: -entry.size)[:_WIDTH]
+    while True:
+        try:
+            check_room(Plan((), tuple((str(number), entry) for number, entry in enumerate(largest))), os.fspath(place))
+            return len(largest)
+        except DiskFull as error:
+            if len(largest) == 1:
+                error.remedy = "free some space there, or set TMPDIR to a directory on a larger disk"
+                raise
+            largest.pop()
 
 
 class _Relay:
