@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,13 +157,13 @@ class Beside:
         )
 
     def end(self) -> None:
-        """TERM to itself, so that it tidies up, and after some seconds KILL to all of its group."""
+        """TERM to itself, so that it tidies up, and then, or after some seconds, KILL to what is left of its group."""
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_TIDY)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):  # nothing is left
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.wait()
         self._said.close()
 
 

@@ -12,9 +12,11 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.nodes import BOOTSTRAP, SYSTEM, Node, run, story, two_nodes
@@ -218,7 +220,7 @@ def test_ray_has_a_head_and_a_worker_that_ends_with_it(platform: str, code: int,
 
 def test_an_engine_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path) -> None:
     ray = tmp_path / "ray"
-    ray.write_text("#!/bin/sh\necho port 6379 is taken\nexit 3\n")
+    ray.write_text(f"#!/bin/sh\nsleep 300 &\necho $! > {tmp_path}/left\necho port 6379 is taken\nexit 3\n")
     ray.chmod(0o755)
     environ = {"PATH": f"{tmp_path}:{SYSTEM}", "BOOTSTRAP_JOB_DIR": str(tmp_path / "job")}
     command = (BOOTSTRAP, "run", "--launcher", "ray", "--", "touch", "started")
@@ -226,6 +228,17 @@ def test_an_engine_that_does_not_come_up_is_told_with_its_last_words(tmp_path: P
     assert told.returncode == 207
     assert "--block failed: exit code 3: port 6379 is taken" in told.stderr
     assert not list(tmp_path.rglob("started"))
+    end = time.monotonic() + 20
+    while _lives(int((tmp_path / "left").read_text())):
+        assert time.monotonic() < end, "what it had started outlives us"
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.usefixtures("no_other_ray")
