@@ -161,3 +161,13 @@ def test_a_container_checks_itself(containers: Engine, base_v1: str) -> None:
     ran = containers.run(base_v1, "check-image", "--", "bash", options=["--entrypoint=/opt/bootstrap/bin/bootstrap"])
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "/: root, " in ran.stdout
+
+
+def test_in_a_container_the_path_is_its_own(containers: Engine, base_v2: str) -> None:
+    ran = containers.run(
+        base_v2, "check-image", "--", "run_train.sh", env={"PATH": "/opt/bootstrap/scripts:/usr/bin:/bin"},
+        options=["--entrypoint=/opt/bootstrap/bin/bootstrap"],
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "run_train.sh is /opt/bootstrap/scripts/run_train.sh, run by " in ran.stdout
+    assert "directories were closed to us" in ran.stdout
