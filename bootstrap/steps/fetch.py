@@ -51,7 +51,10 @@ def make_directories(job: Job) -> None:
             os.makedirs(path, exist_ok=True)
         except OSError as error:
             raise PathUnusable(
-                "a directory of the job cannot be made", where=path, why=f"{error.strerror} as uid {os.getuid()}"
+                "a directory of the job cannot be made",
+                where=path,
+                why=f"{error.strerror} as uid {os.getuid()}",
+                remedy="choose another with --job-dir, --work-dir or --output, or mount it writable for this uid",
             ) from error
 
 

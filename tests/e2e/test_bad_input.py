@@ -413,7 +413,7 @@ def test_a_job_directory_of_somebody_else(container: Container, logs: tuple[str,
     own_log = ("--log-file", str(container.tmp / "job.log"))  # the default is /tmp's, where root may have been before
     result = container.run("--job-dir", str(locked / "job"), *own_log, *logs, *ECHO)
     assert result.failure == (115, "path-unusable")
-    said(result, str(locked), "1101")
+    said(result, str(locked), "1101", "--job-dir")
 
 
 # --- the platform --------------------------------------------------------------------------------------------------
