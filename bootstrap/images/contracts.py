@@ -21,6 +21,8 @@ class Contract:
     gid: int | None = None
     user: str = ""
     group: str = ""
+    uids: range = range(0)
+    """Those that its public resource pools admit; empty where nothing is said."""
     home: str = ""
     largest: int = 0
     advised: int = 0
@@ -49,6 +51,7 @@ DLS = Contract(
     shell="bash",
 )
 # ModelArts documentation, "Creating a custom training image" (v2): ma-user, 1000:100, at most 30 GB, 15 GB advised.
+# Its public pools admit uids from 1000 to 65535, dedicated ones lower ones too.
 MODELARTS = Contract(
     "modelarts",
     "ModelArts v2",
@@ -56,6 +59,7 @@ MODELARTS = Contract(
     gid=100,
     user="ma-user",
     group="ma-group",
+    uids=range(1000, 65536),
     home="/home/ma-user",
     largest=30 * GB,
     advised=15 * GB,

@@ -122,6 +122,12 @@ def _default_user(asked: Question, config: Config, known: Collection[int]) -> It
             f"{contract.title} asks for uid {contract.uid} by default",
             f"end the Dockerfile with USER {contract.uid}:{contract.gid}",
         )  # fmt: skip
+    elif contract.uids and uid not in contract.uids:
+        yield Finding(
+            Level.WARNING, "user-range", f"the image runs as uid {uid}", "the image's configuration",
+            f"public pools of {contract.title} admit uids {contract.uids[0]} to {contract.uids[-1]} only",
+            f"end the Dockerfile with USER {contract.uid}:{contract.gid}",
+        )  # fmt: skip
     elif uid not in known:
         yield Finding(
             Level.NOTE, "user-nameless", f"uid {uid} has no line in /etc/passwd", "/etc/passwd",

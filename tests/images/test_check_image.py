@@ -235,6 +235,8 @@ def test_what_is_wrong_is_found_with_a_reason_and_a_remedy(tmp_path: Path, boots
         ({"User": "nobody-here"}, "user-unknown", "error"),
         ({"User": "1000:nobodies"}, "group-unknown", "error"),
         ({"User": "4321"}, "user-nameless", "note"),
+        ({"User": "999"}, "user-range", "warning"),
+        ({"User": "65536"}, "user-range", "warning"),
         ({"Env": ["PATH=/bin"], "Entrypoint": []}, "unbuffered", "warning"),
         ({"Env": ["LD_PRELOAD=/usr/lib/libjemalloc.so"]}, "preload", "warning"),
         ({"Env": ["PYTHONHOME=/opt/conda"]}, "pythonhome", "warning"),
