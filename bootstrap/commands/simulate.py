@@ -23,13 +23,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import PathUnusable, UsageError
 from ..platforms import pretend
 from ..rehearsal import jobfile, machines, play
 
 VERBATIM = ("--with",)
 """Options whose value looks like an option itself."""
 
+_HELP = "see bootstrap simulate --help"
 _MOST = 250  # the lab's networks have so many addresses
 
 
@@ -54,11 +55,17 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     name, roles = _roles(arguments, job)
     count = sum(number for _, number in roles)
     if not 0 < count <= _MOST:
-        raise UsageError(f"{count} nodes cannot be rehearsed", where="--nodes", why=f"1 to {_MOST} can")
+        raise UsageError(f"{count} nodes cannot be rehearsed", where="--nodes", why=f"1 to {_MOST} can", remedy=_HELP)
+    if arguments.slots < 0:
+        raise UsageError(f"a node cannot have {arguments.slots} processes", where="--slots", remedy=_HELP)
+    options = _options(arguments.options)
     commands = _commands(job, command, count)
     faults = [_fault(kind, text, count) for kind in play.FAULTS for text in getattr(arguments, kind)]
     directory = (arguments.directory or Path(tempfile.mkdtemp(prefix="rehearsal-"))).absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PathUnusable("the nodes have no place", where=str(directory), why=str(error.strerror)) from error
     for warning in job.warnings if job else ():
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -79,7 +86,6 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             addresses = [machine.address for machine in built]
             found = pretend.containers(arguments.platform, name, roles, slots=arguments.slots, addresses=addresses)
         print(f"{count} nodes in {directory}, {'network namespaces' if apart else 'on the loopback'}", flush=True)
-        options = shlex.split(arguments.options)
         parts = [
             _part(machine, container, directory / f"node-{number}", environ, options, commands[number])
             for number, (machine, container) in enumerate(zip(built, found, strict=True))
@@ -105,6 +111,7 @@ def _roles(arguments: argparse.Namespace, job: jobfile.JobFile | None) -> tuple[
             f"--nodes {arguments.nodes} contradicts the job file",
             where=str(arguments.job),
             why=", ".join(f"{number} of {role}" for role, number in roles),
+            remedy="leave --nodes out",
         )
     return job.name, roles
 
@@ -123,10 +130,18 @@ def _commands(job: jobfile.JobFile | None, command: Sequence[str], count: int) -
     return [task.command for task in job.tasks for _ in range(task.amount)]
 
 
+def _options(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:  # a quotation without its end
+        raise UsageError(f"--with cannot be {text!r}", why=str(error).lower(), remedy=_HELP) from error
+
+
 def _fault(kind: str, text: str, count: int) -> play.Fault:
     found = re.fullmatch(r"(\d+)@(\d+(?:\.\d+)?)", text)
     if not found or int(found[1]) >= count:
-        raise UsageError(f"--{kind} cannot be {text!r}", why=f"say NODE@SECONDS, with a node of 0 to {count - 1}")
+        why = f"say NODE@SECONDS, with a node of 0 to {count - 1}"
+        raise UsageError(f"--{kind} cannot be {text!r}", why=why, remedy=_HELP)
     return play.Fault(kind, int(found[1]), float(found[2]))
 
 

@@ -246,12 +246,20 @@ def _networks() -> Iterator[int]:
         (("--nodes", "0", "--platform", "dls", "--", "true"), "0 nodes cannot be rehearsed"),
         (("--nodes", "2", "--platform", "dls", "--kill", "2@1", "--", "true"), "NODE@SECONDS"),
         (("--nodes", "2", "--platform", "kubeflow", "--", "true"), "invalid choice"),
+        (("--slots", "-3", "--platform", "dls", "--", "true"), "a node cannot have -3 processes"),
+        (("--with", "--log 'x", "--platform", "dls", "--", "true"), "no closing quotation"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     done = simulate(tmp_path, *words)
     assert done.returncode == 101
     assert told in done.stderr
+
+
+def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "nodes").touch()
+    done = simulate(tmp_path, "--platform", "dls", "--", "true")
+    assert done.returncode == 115 and "nodes have no place" in done.stderr, done.stderr
 
 
 def test_the_nodes_have_nothing_of_a_platform_that_we_run_on_ourselves(tmp_path: Path) -> None:
