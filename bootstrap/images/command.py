@@ -28,19 +28,19 @@ def check(image: Image, argv: Sequence[str]) -> Iterator[Finding]:
 
 
 def _missing(image: Image, name: str, search: str) -> Finding:
-    entry = image.find(name) if "/" in name else None
-    if entry is not None and entry.is_file:
-        return Finding(
-            Level.ERROR, ID, f"{name} cannot be executed", name,
-            f"its mode is {entry.mode & 0o7777:o}", f"RUN chmod +x {name}",
-        )  # fmt: skip
     base = posixpath.basename(name)
     near = sorted(f"/{path}" for path, found in image.entries.items()
-                  if posixpath.basename(path) == base and not found.is_directory)[:4]  # fmt: skip
+                  if posixpath.basename(path) == base and not found.is_directory)  # fmt: skip
+    if "/" in name:
+        place = name if image.find(name) or image.is_link(name) else ""
+    else:
+        place = next((path for path in near if posixpath.dirname(path) in search.split(":")), "")
+    if place:
+        return _useless(image, place)
     if "/" in name:
         # The code comes with the job: a script below the job dir cannot be in the image.
         return Finding(Level.WARNING, ID, f"{name} is not in the image", name, "right if the job brings it")
-    at = f"it is at {', '.join(near)}"
+    at = f"it is at {', '.join(near[:4])}"
     if near and not image.environ:
         return Finding(
             Level.WARNING, ID, f"{name} is in none of the usual directories", search,
@@ -51,6 +51,24 @@ def _missing(image: Image, name: str, search: str) -> Finding:
         Level.ERROR, ID, f"{name} is not on PATH", search,
         at if near else "no file in the image has that name",
         f"ENV PATH={posixpath.dirname(near[0])}:$PATH" if near else f"install {name}",
+    )  # fmt: skip
+
+
+def _useless(image: Image, path: str) -> Finding:
+    """Something has that name, and cannot be run."""
+    entry = image.find(path)
+    if entry is None:
+        return Finding(
+            Level.ERROR, ID, f"{path} is a link that leads nowhere", path,
+            "Linux then says that the program itself does not exist", "install what it points to, or name another",
+        )  # fmt: skip
+    if entry.is_directory:
+        return Finding(
+            Level.ERROR, ID, f"{path} is a directory", path, "only a file can be run", "name the program in it"
+        )
+    return Finding(
+        Level.ERROR, ID, f"{path} cannot be executed", path,
+        f"its mode is {entry.mode & 0o7777:o}", f"RUN chmod +x {path}",
     )  # fmt: skip
 
 

@@ -104,6 +104,12 @@ class Image:
             return Entry(stat.S_IFDIR | 0o755)
         return self.entries.get(resolved) if resolved is not None else None
 
+    def is_link(self, path: str) -> bool:
+        """Whether ``path`` itself is a symbolic link, wherever that leads."""
+        above = self.resolve(posixpath.dirname(path))
+        entry = self.entries.get(posixpath.join(above, posixpath.basename(path))) if above is not None else None
+        return entry is not None and entry.is_link
+
     def program(self, name: str, search: str) -> str | None:
         """Where a shell would find ``name`` on a PATH: the first executable file."""
         places = [name] if "/" in name else [posixpath.join(directory, name) for directory in search.split(":")]

@@ -189,6 +189,16 @@ WRONG: dict[str, tuple[Files, tuple[str, ...], str, str, str]] = {
     "a command that is nowhere": ({}, ("python2", "x.py"), "command", "error", "no file in the image has that name"),
     "a command beside PATH": ({"opt/bin/torchrun": file(b"x")}, ("torchrun",), "command", "error", "ENV PATH=/opt/bin"),
     "a command that is not executable": ({"srv/run": file(b"x", 0o644)}, ("/srv/run",), "command", "error", "chmod +x"),
+    "a command on PATH that is not executable": (
+        {"usr/bin/tool": file(b"x", 0o644)}, ("tool",), "command", "error", "RUN chmod +x /usr/bin/tool"
+    ),
+    "a command on PATH whose link leads nowhere": (
+        {"usr/bin/python": (stat.S_IFLNK | 0o777, 0, 0, "python2")}, ("python",), "command", "error", "leads nowhere"
+    ),
+    "a command by a link that leads nowhere": (
+        {"usr/bin/python": (stat.S_IFLNK | 0o777, 0, 0, "python2")}, ("/usr/bin/python",), "command", "error", "nowhere"
+    ),
+    "a directory for a command": ({}, ("/usr/bin",), "command", "error", "/usr/bin is a directory"),
     "a script without its interpreter": (
         {"srv/run": file(b"#!/usr/bin/perl\n")}, ("/srv/run",), "command", "error", "#!/usr/bin/perl"
     ),
