@@ -21,7 +21,7 @@ from zlib import crc32
 
 from bootstrap.job import StopRequest
 from bootstrap.storage.digests import PIECE, pieces_digest
-from bootstrap.storage.local import PARTIAL, Staging, executable_if_script
+from bootstrap.storage.local import Staging, executable_if_script, of_this_machine
 from bootstrap.storage.store import Entry
 from bootstrap.storage.workers import TransferStopped
 
@@ -41,7 +41,7 @@ def unfinished_name(final: str, entry: Entry) -> str:
     """Where the file ``final`` is until it is whole: what is found there is of this very object."""
     directory, name = os.path.split(final)
     tag = hashlib.sha256(f"{name}\n{entry.key}\n{entry.etag}\n{entry.size}".encode("utf-8", "surrogateescape"))
-    return os.path.join(directory, f"{PARTIAL}{tag.hexdigest()[:16]}.partial")
+    return os.path.join(directory, f"{of_this_machine()}{tag.hexdigest()[:16]}.partial")
 
 
 def unfinished_names(files: Iterable[tuple[str, Entry]], root: str) -> set[str]:

@@ -8,13 +8,18 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from zlib import crc32
 
 from bootstrap.errors import BootstrapError, DiskFull, NothingThere, PathUnusable, SourceChanging
 
 PARTIAL = ".bootstrap-"
 """How the names of files begin that are not complete yet; they stand beside the name they will get."""
+
+_ABANDONED = 86_400.0  # seconds without a byte after which another machine's partial file has nobody any more
 
 
 def explain(error: OSError, path: str | os.PathLike[str], what: str) -> BootstrapError:
@@ -77,6 +82,20 @@ def readable(size: float) -> str:
     return f"{size:.1f} TB"
 
 
+@cache
+def of_this_machine() -> str:
+    """How the names of partial files begin that this machine writes. A lock on a shared directory may be known to the
+    machine alone that has it (NFS mounted with ``nolock``), so only of our own we know whether somebody is at work on
+    them.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            machine = file.read(8)
+    except OSError:
+        machine = f"{crc32(os.uname().nodename.encode()):08x}"
+    return f"{PARTIAL}{machine}-"
+
+
 class Staging:
     """Files in the making. Each is written under a name of its own in its final directory and appears by rename.
 
@@ -106,7 +125,7 @@ class Staging:
                 return file, lasting
             while True:
                 self._count += 1
-                name = os.path.join(os.path.dirname(final), f"{PARTIAL}{self._tag}-{self._count}.partial")
+                name = os.path.join(os.path.dirname(final), f"{of_this_machine()}{self._tag}-{self._count}.partial")
                 file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 if claim(file):
                     self._partial[name] = True
@@ -178,7 +197,8 @@ def _take_over(name: str) -> int:
 
 def sweep(root: str, directories: Iterable[str], wanted: Collection[str] = ()) -> None:
     """Remove what earlier transfers left half made in ``directories`` of ``root``; not what a living one is making, nor
-    the paths that are ``wanted``."""
+    the paths that are ``wanted``, nor what another machine has written to within a day."""
+    ours, abandoned = of_this_machine(), time.time() - _ABANDONED
     for directory in directories:
         try:
             found = [entry for entry in os.scandir(os.path.join(root, directory)) if entry.name.startswith(PARTIAL)]
@@ -188,6 +208,8 @@ def sweep(root: str, directories: Iterable[str], wanted: Collection[str] = ()) -
             if not entry.name.endswith(".partial") or entry.path in wanted:
                 continue
             try:
+                if not entry.name.startswith(ours) and entry.stat(follow_symlinks=False).st_mtime > abandoned:
+                    continue
                 file = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError:
                 continue

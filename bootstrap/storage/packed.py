@@ -19,7 +19,7 @@ from bootstrap.errors import ArchiveInvalid, SourceChanging, StoreUnavailable
 from bootstrap.job import Log, StopRequest
 from bootstrap.storage import archive
 from bootstrap.storage.archive import Unpacked
-from bootstrap.storage.local import PARTIAL, claim, local_trouble, make_directories, readable, sweep
+from bootstrap.storage.local import claim, local_trouble, make_directories, of_this_machine, readable, sweep
 from bootstrap.storage.manifest import Changed, Extra, Manifest, remove_extra
 from bootstrap.storage.pace import Pace
 from bootstrap.storage.plan import Plan, check_name, check_room
@@ -206,7 +206,7 @@ def workplace(target_dir: Path) -> Iterator[Path]:
 def _claimed(target_dir: Path) -> tuple[Path, int]:
     """A new directory, and the descriptor that holds it against being swept."""
     while True:
-        place = Path(tempfile.mkdtemp(prefix=PARTIAL, suffix=".partial", dir=target_dir))
+        place = Path(tempfile.mkdtemp(prefix=of_this_machine(), suffix=".partial", dir=target_dir))
         try:
             lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:  # another transfer's sweep was faster than our claim

@@ -17,6 +17,7 @@ from bootstrap.errors import (
     PathUnusable,
     SourceChanging,
 )
+from bootstrap.storage.local import of_this_machine
 from bootstrap.storage.transfer import TransferStopped
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
@@ -337,7 +338,8 @@ def test_a_local_tree_in_which_kinds_have_changed_is_copied_as_it_is_now(local: 
 
 def test_a_local_copy_removes_what_a_killed_one_has_left(local: Mover, tmp_path: Path) -> None:
     source = make_tree(tmp_path / "nas", {"a/x": b"x", "y": b"y"})
-    make_tree(tmp_path / "job", {"a/.bootstrap-dead-1.partial": b"half", ".bootstrap-dead-2.partial": b"half"})
+    dead = of_this_machine() + "dead.partial"
+    make_tree(tmp_path / "job", {f"a/{dead}": b"half", dead: b"half"})
     local.fetch(str(source), tmp_path / "job", direct=True)
     assert tree_of(tmp_path / "job") == {"a/x": b"x", "y": b"y"}
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bootstrap.storage.local import Staging, sweep
+from bootstrap.storage.local import Staging, of_this_machine, sweep
 from bootstrap.storage.url import parse
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
@@ -171,7 +171,8 @@ def test_a_manifest_does_not_grow_with_every_fetch(behind: Behind, tmp_path: Pat
 
 
 def test_leftovers_of_a_dead_fetch_are_swept_and_those_of_a_living_one_are_not(tmp_path: Path) -> None:
-    dead = {".bootstrap-dead-1.partial": b"half", ".bootstrap-dead-2.partial/content/x": b"half"}
+    ours = of_this_machine()
+    dead = {f"{ours}dead-1.partial": b"half", f"{ours}dead-2.partial/content/x": b"half"}
     make_tree(tmp_path / "d", {**dead, ".bootstrap-user-file": b"mine"})
     living = Staging()
     file, partial = living.create(str(tmp_path / "d/x"))
@@ -179,6 +180,17 @@ def test_leftovers_of_a_dead_fetch_are_swept_and_those_of_a_living_one_are_not(t
     assert sorted(os.listdir(tmp_path / "d")) == sorted([".bootstrap-user-file", os.path.basename(partial)])
     os.close(file)
     living.close()
+
+
+def test_what_another_machine_writes_is_no_leftover_before_a_day_is_over(tmp_path: Path) -> None:
+    theirs = {".bootstrap-00000000-1.partial": b"half", ".bootstrap-00000000-2.partial/content/x": b"half"}
+    make_tree(tmp_path, theirs)
+    sweep(str(tmp_path), [""])
+    assert tree_of(tmp_path) == theirs
+    for path in tmp_path.iterdir():
+        os.utime(path, (time.time(), time.time() - 90_000))
+    sweep(str(tmp_path), [""])
+    assert tree_of(tmp_path) == {}
 
 
 @pytest.mark.parametrize("way", ["lane", "boto3", "archive", "local"])
