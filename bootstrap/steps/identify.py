@@ -54,7 +54,7 @@ def step(run: Run) -> None:
     if refused:
         moved = f"the log goes to {log_file}: {job.log_file} cannot be written ({refused})"
         troubles += _unwritable(job, source["log_file"], refused)
-        job = replace(job, log_file=log_file, run_dir=chosen.run_dir or _beside(log_file))
+        job = replace(job, log_file=log_file, run_dir=job.run_dir if chosen.run_dir else _beside(log_file))
     run.job = job
     _open_records(run, job)
 
@@ -165,7 +165,7 @@ def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -
         command=tuple(command),
         job_dir=job_dir,
         work_dir=work_dir,
-        run_dir=os.path.abspath(chosen.run_dir) if chosen.run_dir else _beside(log_file),
+        run_dir=_of_node(chosen.run_dir, facts.cluster.node_rank) if chosen.run_dir else _beside(log_file),
         log_file=log_file,
         output_dir=output_dir,
         code=chosen.code,
@@ -175,6 +175,11 @@ def assemble(facts: PlatformFacts, resolved: Resolved, command: Sequence[str]) -
         log=_log_directory(facts, chosen, source),
         log_source=source["log"],
     )
+
+
+def _of_node(run_dir: str, rank: int) -> str:
+    """A run dir that a person has named, which all nodes may have in common on a NAS: node N > 0 has a part of it."""
+    return os.path.abspath(os.path.join(run_dir, f"node-{rank}") if rank else run_dir)
 
 
 def _log_directory(facts: PlatformFacts, chosen: Settings, source: Mapping[str, str]) -> str:

@@ -313,6 +313,17 @@ def test_two_runs_at_the_same_time_on_one_machine_have_a_log_each(container: Con
         assert json.loads((tmp_path / record).read_text())["attempt"] == 1
 
 
+def test_nodes_that_share_a_run_dir_have_a_record_each(tmp_path: Path) -> None:
+    for rank in "01":
+        container = Container(tmp_path / rank)
+        environ = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+        words = ("--run-dir", str(tmp_path / "nas"), "--interface", "lo", "--", "true")
+        assert container.run(*words, environ=environ).code == 0
+    records = [tmp_path / "nas" / name for name in ("run.json", "node-1/run.json")]
+    ranks = [json.loads(record.read_text())["node"]["rank"] for record in records]
+    assert ranks == [0, 1]
+
+
 def test_a_log_file_with_dots_in_its_name_has_its_record_beside_it(container: Container, tmp_path: Path) -> None:
     log = container.tmp / "lr.0.1.log"
     assert container.run("--log-file", str(log), "--log", str(tmp_path / "logs"), "--", "true").code == 0
