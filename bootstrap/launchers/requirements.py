@@ -137,6 +137,7 @@ def _run(
     """One command to its end, its output kept in ``scratch``."""
     scratch.mkdir(parents=True, exist_ok=True)
     output = scratch / "requirements.log"
+    before = output.stat().st_size if output.exists() else 0  # what an earlier attempt said is not this one's reason
     # The command's own PYTHONPATH would show pip the job's modules: a requests/ there would break it.
     clean = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PIP_TARGET", "PIP_USER")}
     try:
@@ -154,7 +155,7 @@ def _run(
         raise RequirementsFailed("the requirements cannot be installed", where=argv[0], why=str(error)) from error
     if code == 0:
         return
-    text = output.read_text(errors="replace")
+    text = output.read_bytes()[before:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.upper().startswith("ERROR")] or lines
     network = any(sign in text for sign in _NO_NETWORK)

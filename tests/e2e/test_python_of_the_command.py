@@ -100,6 +100,14 @@ def test_without_a_network_the_job_says_so(container: Container, code: Path) -> 
     assert "PIP_INDEX_URL" in result.stderr
 
 
+def test_an_earlier_attempt_without_a_network_is_not_told_again(container: Container, code: Path, index: str) -> None:
+    (code / "requirements.txt").write_text("labthing==5.0\n")
+    first = run(container, code, "--requirements", MA_PIP_URL="http://127.0.0.1:1/", PIP_RETRIES="1")
+    second = run(container, code, "--requirements", MA_PIP_URL=index, MA_PIP_HOST="127.0.0.1")
+    assert first.failure == second.failure == (118, "requirements-failed")
+    assert "No matching distribution" in second.stderr and "cannot be reached" not in second.stderr
+
+
 def test_code_without_requirements_is_no_failure(container: Container, code: Path) -> None:
     (code / "requirements.txt").unlink()
     (code / "train.py").write_text("")
