@@ -25,6 +25,7 @@ _SECRET_QUERY = re.compile(
 )
 # & is \u0026 in the JSON that Go writes. A value ends where a shell, a JSON text or a page would end the URL, too.
 _QUERY = re.compile(r"(?:[?&;]|\\u0026)([^=&#;\s]+)=([^&#;\s\"'`<>()|\\]+)")
+_SLASH_FORGOTTEN = re.compile(r"\b(obs|s3):/?(?=[^/\s])", re.IGNORECASE)  # it is an error, and quoted as one
 _ENDS = re.compile(r"[\s\"'`<>()|;,]+")
 
 
@@ -124,6 +125,7 @@ def secrets_in_url(text: str) -> list[tuple[str, str]]:
     differs, percent-decoded. A user name counts only over HTTP, where no password goes with it
     (``https://TOKEN@host/``): ``ssh://git@host/`` is no secret.
     """
+    text = _SLASH_FORGOTTEN.sub(r"\1://", text)
     if "://" not in text:
         return []
     found: list[tuple[str, str]] = []

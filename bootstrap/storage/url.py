@@ -20,6 +20,7 @@ LONGEST_KEY = 1024
 _REMOTE = ("obs", "s3")
 _KNOWN = (*_REMOTE, "file")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(/{0,2})(.*)", re.DOTALL)
+_SLASH_FORGOTTEN = re.compile(r"(?:obs|s3):/?(?!/)", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _SIGNATURE = re.compile(r"[?&](X-Amz-|AWSAccessKeyId=|AccessKeyId=|Signature=|x-obs-|x-amz-)", re.IGNORECASE)
 _STORE_HOST = re.compile(r"(?:(?P<bucket>[^./]+(?:\.[^./]+)*?)\.)?(?:obs|oss|s3|cos)[.-][^/]*\.[a-z]+", re.IGNORECASE)
@@ -101,9 +102,8 @@ def parse(text: str, *, console_form: bool = False) -> Location:
         return _file(text, slashes + rest)
     if scheme in _REMOTE:
         if slashes != "//":
-            raise UrlInvalid(
-                f"{scheme}: needs two slashes", where=shown(text), remedy=f"write {scheme}://{rest.lstrip('/')}"
-            )
+            remedy = f"write {shown(f'{scheme}://{rest}')}"
+            raise UrlInvalid(f"{scheme}: needs two slashes", where=shown(text), remedy=remedy)
         return _remote(text, rest)
     if slashes == "//":
         raise _unknown(scheme, rest, text)
@@ -113,7 +113,9 @@ def parse(text: str, *, console_form: bool = False) -> Location:
 def shown(text: str) -> str:
     """``text`` fit for printing: without the userinfo and the query that may carry keys and signatures."""
     head, separator, rest = text.partition("://")
-    if not separator:
+    if forgotten := _SLASH_FORGOTTEN.match(text):
+        head, separator, rest = "", forgotten[0], text[forgotten.end() :]
+    elif not separator:
         head, rest = "", text
     authority, slash, path = rest.partition("/")
     authority = authority.rpartition("@")[2]

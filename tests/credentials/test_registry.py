@@ -104,6 +104,8 @@ def test_whatever_is_added_is_masked_or_warned_of(value: str) -> None:
         ("https://u:secret/with/slash@host", []),  # a slash ends the authority: that is a host named u
         ("git+https://token-alone@host/x.git", ["token-alone"]),
         ("ssh://git@host/x.git", []),
+        ("obs:/key:secret@bucket/x", ["secret"]),
+        ("s3:key:secret@bucket/x", ["secret"]),
         ("https://me:one@a/simple https://me:two@b/simple", ["one", "two"]),
         ("curl 'https://host/o?Signature=5ig' && wget \"https://me:pw@b\"; true", ["pw", "5ig"]),
         ('{"url":"https://host/o?AccessKeyId=KEY\\u0026Signature=5ig\\u0026Expires=1"}', ["KEY", "5ig"]),

@@ -102,6 +102,8 @@ def test_an_unknown_scheme_is_answered_with_the_form_that_works(text: str, remed
         "obs://bkt/code?AccessKeyId=a&Signature=TOPSECRET",
         "https://AKIAKEY:TOPSECRET@bkt.obs.x-y.myhuaweicloud.com/code?Signature=TOPSECRET",
         "ob://AKIAKEY:TOPSECRET@bkt/code",
+        "obs:/AKIAKEY:TOPSECRET@bkt/code",
+        "S3:AKIAKEY:TOPSECRET@bkt/code?Signature=TOPSECRET",
     ],
 )
 def test_keys_and_signatures_in_a_url_are_never_repeated(text: str) -> None:
