@@ -10,13 +10,15 @@ from ..storage.url import parse
 from . import cluster
 from .fetch import summary
 from .run import Run
-from .unlock import open_stores
+from .unlock import close_to_others, open_stores
 
 
 def step(run: Run) -> None:
     if run.job is None or run.resolved is None:  # a defect of ours, before there was anything to deliver
         return
     if run.stores is None:  # an early failure: the log that says so may still be welcome
+        if run.hardening is None:
+            close_to_others(run)
         open_stores(run)
     cluster.tell(run)
     job, stores = run.job, run.stores

@@ -30,9 +30,14 @@ def step(run: Run) -> None:
             check_keys(run.job, run.keyring, run.console)
     finally:  # a failure may hold keys, too: those that deliver its log
         if len(run.secrets):
-            run.hardening = harden()
-            for note in run.hardening.notes:
-                run.console.debug(note)
+            close_to_others(run)
+
+
+def close_to_others(run: Run) -> None:
+    """Keep what we hold, or are about to read, from other processes."""
+    run.hardening = harden()
+    for note in run.hardening.notes:
+        run.console.debug(note)
 
 
 def open_stores(run: Run) -> None:
