@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    if not (arguments.node in ("", "all") or arguments.node.isdigit()):
+    if not (arguments.node in ("", "all") or arguments.node.isdecimal()):
         raise UsageError(f"--node cannot be {arguments.node!r}", remedy="say the number of a node, or all")
     store, base = _open(arguments, environ)
-    follower = Follower(store, base, int(arguments.node) if arguments.node.isdigit() else None, arguments.attempt)
+    follower = Follower(store, base, int(arguments.node) if arguments.node.isdecimal() else None, arguments.attempt)
     follower.look()
     if not arguments.node and follower.logs:
         others = follower.narrow(follower.logs[0].node)

@@ -198,7 +198,7 @@ class LogShipper:
         if self._failing_since is not None:
             seconds = round(time.monotonic() - self._failing_since)
             self._failing_since = None
-            self._log.info(f"the log is sent again, after {seconds} s; nothing is missing")
+            self._log.info(f"the log is sent again, after {seconds} s, from where it stopped")
 
     # --- the end ---
 

@@ -218,8 +218,9 @@ def test_where_there_is_no_such_log_it_says_so(plain_remote: Remote, words: list
     assert b"there is no log" in seen.stderr
 
 
-def test_a_node_is_a_number_or_all(plain_remote: Remote) -> None:
-    seen = logs(plain_remote, "--node", "first", plain_remote.bucket.url("logs/"))
+@pytest.mark.parametrize("node", ["first", "-1", "²"])
+def test_a_node_is_a_number_or_all(plain_remote: Remote, node: str) -> None:
+    seen = logs(plain_remote, "--node", node, plain_remote.bucket.url("logs/"))
     assert seen.returncode == 101
     assert b"say the number of a node, or all" in seen.stderr
 
