@@ -68,13 +68,15 @@ def _of_rank(run: Run, rank: RankFailure) -> dict[str, object]:
 
 
 def _of_node(run: Run, text: str) -> dict[str, object]:
-    """Where no engine tells of ranks: with one process a node, the node is the rank, unless node 0 starts them all."""
+    """Where no engine tells of ranks: with one process a node, the node is the rank. With these launchers it is not:
+    node 0 starts all, or the rank table says how many.
+    """
     from ..launchers.rank_failure import last_traceback
     from ..launchers.table import FROM_NODE_0
 
     assert run.job is not None and run.ending is not None
     facts: dict[str, object] = {}
-    if run.job.cluster.slots <= 1 and run.launcher not in FROM_NODE_0:
+    if run.job.cluster.slots <= 1 and run.launcher not in (*FROM_NODE_0, "ascend"):
         ending = run.ending
         code = ending.status if ending.status is not None else -(ending.signal or 0)
         facts.update(rank=run.job.cluster.node_rank, rank_exit_code=code)

@@ -96,3 +96,15 @@ def test_a_table_that_never_comes_ends_the_wait_with_what_to_do(tmp_path: Path) 
         waits = ("-m", "bootstrap.launchers.per_device", "--deadline", "1", "--", "true")
         assert run(nodes, "--", sys.executable, *waits) == [203, 203], story(nodes)
         assert "set RANK_TABLE_FILE=/user/config" in nodes[0].said
+
+
+def test_a_table_that_cannot_be_used_is_told_and_no_rank_is_blamed(tmp_path: Path) -> None:
+    with two_nodes("dls", tmp_path) as nodes:
+        start(nodes, "dls", TELL)
+        for node in nodes:
+            (node.home / "config/jobstart_hccl.json").write_text('{"version": "1.0", "status": "completed"}')
+        codes = [node.end() for node in nodes]
+        assert 104 in codes and set(codes) <= {104, 143}, story(nodes)
+        for node in nodes:
+            assert "rank" not in node.record["first_failure"], "no process had been started"
+        assert any("'server_list' is missing" in node.said for node in nodes)
