@@ -214,7 +214,7 @@ def test_a_fault_that_came_too_early_or_too_late_is_said(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_stops_all_nodes(number: signal.Signals, network: str, tmp_path: Path) -> None:
     touch = f"import os, pathlib, time; p = '{tmp_path}/began-' + os.environ['NODE_RANK']\n"
-    touch += "pathlib.Path(p).touch(); print('in network', os.stat('/proc/self/ns/net').st_ino); time.sleep(300)"
+    touch += "print('in network', os.stat('/proc/self/ns/net').st_ino); pathlib.Path(p).touch(); time.sleep(300)"
     argv = [BOOTSTRAP, "simulate", "--nodes", "2", "--platform", "dls", "--network", network]
     argv += ["--directory", str(tmp_path / "nodes"), "--", sys.executable, "-c", touch]
     with (tmp_path / "said").open("w") as output, subprocess.Popen(argv, stdout=output, cwd=tmp_path) as running:
