@@ -82,7 +82,7 @@ def bring_all(
         for done in in_parallel(parts, bring_part, width=min(WIDTH, len(parts)), beat=beat):
             done.value()
     except OSError as error:
-        raise explain(error, error.filename or root, "cannot write what is fetched") from error
+        raise explain(error, error.filename2 or error.filename or root, "cannot write what is fetched") from error
     finally:
         halt.set()
         download.close()

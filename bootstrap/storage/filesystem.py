@@ -86,7 +86,7 @@ class FileStore:
                 found = os.fstat(sink.fileno())
                 staging.publish(partial, path)
         except OSError as error:
-            raise explain(error, error.filename or path, "cannot write a file") from error
+            raise explain(error, error.filename2 or error.filename or path, "cannot write a file") from error
         finally:
             staging.close()
         return _entry(key, found)

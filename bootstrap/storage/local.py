@@ -39,7 +39,7 @@ def local_trouble(path: str, what: str = "cannot write what is fetched") -> Iter
     try:
         yield
     except OSError as error:
-        raise explain(error, error.filename or path, what) from error
+        raise explain(error, error.filename2 or error.filename or path, what) from error
 
 
 def rights(path: str) -> str:

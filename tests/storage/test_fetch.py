@@ -223,6 +223,7 @@ def test_a_directory_in_a_files_place_is_said_with_owner_and_mode(bucket: Bucket
     make_tree(tmp_path, {"c/a/": b""})
     with pytest.raises(PathUnusable) as caught:
         mover.fetch(bucket.url("c/"), tmp_path)
+    assert caught.value.where == str(tmp_path / "c/a")
     assert f"we are uid {os.geteuid()}" in str(caught.value)
 
 
