@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,15 @@ from tests.lab.sharing import shared
 from tests.lab.stores import Bucket, LabUnavailable, Store
 from tests.lab.strict_proxy import DOMAIN, Obs
 from tests.lab.tls import Authority
+
+
+def pytest_configure() -> None:
+    """A shell that runs the suite behind ``&`` has INT and QUIT ignored, and what is ignored stays so in all that we
+    start: a bootstrap then leaves them alone, as it should, and the tests that send them wait in vain.
+    """
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @contextmanager
