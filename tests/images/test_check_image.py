@@ -112,7 +112,7 @@ def unpacked(path: Path) -> Path:
     """An archive as a directory."""
     directory = path.with_suffix("")
     with tarfile.open(path) as tar:
-        tar.extractall(directory)
+        tar.extractall(directory, filter="data")
     return directory
 
 
