@@ -503,33 +503,35 @@ def test_a_profile_that_is_not_in_the_file_is_said_though_boto3_does_not_know_it
         seek(environ)()
 
 
+@pytest.fixture
+def seek_in_variables(seek: Seek, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Keyring]:
+    """Temporary keys in the variables of AWS, which boto3 looks at too, with the time given at which they end."""
+
+    def ending_at(moment: str) -> Keyring:
+        environ = {
+            "AWS_ACCESS_KEY_ID": "access-key",
+            "AWS_SECRET_ACCESS_KEY": "secret-key",
+            "AWS_SESSION_TOKEN": "the-token",
+            "AWS_CREDENTIAL_EXPIRATION": moment,
+        }
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return seek(environ)
+
+    return ending_at
+
+
 def test_keys_in_variables_that_have_ended_are_called_that_though_boto3_finds_them_as_well(
-    seek: Seek, monkeypatch: pytest.MonkeyPatch
+    seek_in_variables: Callable[[str], Keyring],
 ) -> None:
-    environ = {
-        "AWS_ACCESS_KEY_ID": "access-key",
-        "AWS_SECRET_ACCESS_KEY": "secret-key",
-        "AWS_SESSION_TOKEN": "the-token",
-        "AWS_CREDENTIAL_EXPIRATION": "2020-01-02T03:04:05Z",
-    }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
     with pytest.raises(CredentialsExpired, match="they ended at 2020-01-02T03:04:05"):
-        seek(environ)()
+        seek_in_variables("2020-01-02T03:04:05Z")()
 
 
 def test_a_time_that_boto3_cannot_read_does_not_hide_that_the_store_calls_the_keys_ended(
-    seek: Seek, monkeypatch: pytest.MonkeyPatch
+    seek_in_variables: Callable[[str], Keyring],
 ) -> None:
-    environ = {
-        "AWS_ACCESS_KEY_ID": "access-key",
-        "AWS_SECRET_ACCESS_KEY": "secret-key",
-        "AWS_SESSION_TOKEN": "the-token",
-        "AWS_CREDENTIAL_EXPIRATION": "tomorrow",
-    }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    keys = seek(environ)
+    keys = seek_in_variables("tomorrow")
     keys.rejected(keys())
     with pytest.raises(CredentialsExpired, match="the store does not take them any more"):
         keys()

@@ -117,7 +117,7 @@ def test_a_run_that_holds_secrets_leaves_no_core_dump_and_one_without_is_as_it_w
     limit = resource.getrlimit(resource.RLIMIT_CORE)[1]
     soft = 1 << 20 if limit == resource.RLIM_INFINITY else limit
     if not soft:
-        pytest.skip("this machine allows no core dumps at all")
+        pytest.skip("lab: this machine allows no core dumps at all: raise the hard limit (ulimit -Hc)")
     expected = "0" if ours == "0" else str(soft)
     # The limit is given back while the command is started, and the command may be faster than we are afterwards.
     command = (
