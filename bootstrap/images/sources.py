@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 from ..errors import ArchiveInvalid, NothingThere, PathUnusable
+from ..tars import StrictHeader
 from .tree import HEAD, TEXTS, Config, Entry, Image
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"  # OCI image layer specification, "Whiteouts"
@@ -58,7 +59,7 @@ def read(source: str, *, digests: bool = False, environ: Mapping[str, str] | Non
                 where=source,
                 remedy="give a directory (/ for this container), or a file of docker save or docker export",
             )
-        with tarfile.open(path, tarinfo=_Header) as tar:
+        with tarfile.open(path, tarinfo=StrictHeader) as tar:
             archive = _Archive(tar)
             _to_the_end(tar.fileobj)
             if archive.has("index.json"):
@@ -146,17 +147,6 @@ def _of_file(path: str, relative: str, found: os.stat_result, digests: bool) -> 
 
 
 # --- archives
-
-
-class _Header(tarfile.TarInfo):
-    """tarfile takes a damaged header for the end of the archive, unless it is the first. We do not."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _Header:
-        try:
-            return super().fromtarfile(tarfile_)
-        except (tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError) as error:  # type: ignore[attr-defined]
-            raise tarfile.ReadError(f"a damaged header: {error}") from error
 
 
 def _to_the_end(stream: Any) -> None:
@@ -249,7 +239,7 @@ def _layered(
                 raise ValueError(f"layer {name} is compressed with zstd: give the tar of docker export instead")
             # gzip itself says when its file is cut off; tarfile's own stream does not.
             plain = gzip.GzipFile(fileobj=stream) if magic.startswith(b"\x1f\x8b") else stream
-            with tarfile.open(fileobj=plain, mode="r|*", tarinfo=_Header) as layer:
+            with tarfile.open(fileobj=plain, mode="r|*", tarinfo=StrictHeader) as layer:
                 layers.add(layer)
             _to_the_end(plain)
     config = _config(told)

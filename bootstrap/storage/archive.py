@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # most code is no archive, and its command waits for our impo
 SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 _CHUNK = 1 << 20
 _LONGEST_LINK = 4095  # bytes of a link's target (Linux)
-_MOST_HEADER = 1 << 20  # bytes of a member's further header: its long name, its times. tarfile reads it into memory
 _BLOCK = 64 << 10  # bytes that tarfile reads at once: more are copied for every header, fewer asked for too often
 
 
@@ -218,13 +217,15 @@ def _members(source: BufferedReader[Any], name: str, stop: StopRequest) -> Itera
     import tarfile
     import zipfile
 
+    from bootstrap.tars import StrictHeader
+
     if not is_stream(name):
         with zipfile.ZipFile(source) as pack:
             for item in pack.infolist():
                 yield _zip_member(pack, item, name)
         return
     plain = _decompressed(source, name)
-    with tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK, tarinfo=_strict()) as tar:
+    with tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK, tarinfo=StrictHeader) as tar:
         for entry in tar:
             yield _tar_member(tar, entry)
             tar.members.clear()  # type: ignore[attr-defined]  # kept for who wants to go back: a kilobyte each
@@ -254,33 +255,6 @@ def _decompressed(source: BufferedReader[Any], name: str) -> IO[bytes]:
         why = f"this Python was built without {error.name}"
         raise ArchiveInvalid("an archive cannot be decompressed", where=name, why=why) from error
     return source
-
-
-def _strict() -> type[tarfile.TarInfo]:
-    """tarfile takes a damaged header for the end of the archive, unless it is the first, and reads one of any size into
-    memory. We do not."""
-    import tarfile
-
-    pax = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
-    further = (*pax, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-    damaged = (tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError)  # type: ignore[attr-defined]
-
-    class Header(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
-            header = super().frombuf(buf, encoding, errors)
-            if header.type in further and header.size > _MOST_HEADER:
-                raise tarfile.ReadError(f"a header of {readable(header.size)}")
-            return header
-
-        @classmethod
-        def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Header:
-            try:
-                return super().fromtarfile(tarfile_)
-            except damaged as error:
-                raise tarfile.ReadError(f"a damaged header: {error}") from error
-
-    return Header
 
 
 def _tar_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> _Member:
