@@ -1,8 +1,10 @@
 """``python -m bootstrap``."""
 
+import os
 import sys
 
-from .cli import main
-
 if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the working directory was first
+    from modelarts_bootstrap_start import main
+
     sys.exit(main())

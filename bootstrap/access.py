@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from .credentials.find import Keyring, find
-from .credentials.registry import Secrets
 from .job import Endpoint, Log
+from .masking.registry import Secrets
 from .settings import Settings
-from .storage.endpoint import endpoint_from
+from .storage.model.scheme import Surroundings
 from .storage.open import Stores
+from .storage.s3.endpoint import ADDRESSES, endpoint_from
+from .values import replace
 
 
 def open_stores(
@@ -30,10 +31,14 @@ def open_stores(
         secrets_dir=chosen.secrets_dir,
         metadata_url=chosen.metadata_url,
     )
+    store = endpoint_from({name: value for name, value in environ.items() if name not in ADDRESSES})
+    others = Surroundings({**environ, **decrypted}, chosen.store_timeout, store.verify, store.ca_bundle, secrets.add)
+    return keyring, Stores(lambda: endpoint(environ, chosen, decrypted), keyring, log, others, verify=chosen.verify)
+
+
+def endpoint(environ: Mapping[str, str], chosen: Settings, decrypted: Mapping[str, str]) -> Endpoint:
+    """Where the object store is: as the settings say, else as the environment does. Raises :class:`EndpointWrong`."""
     said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
     wanted = {**environ, **decrypted, **{name: value for name, value in said.items() if value}}
-
-    def endpoint() -> Endpoint:
-        return replace(endpoint_from(wanted, addressing=chosen.addressing), patience=chosen.store_timeout)
-
-    return keyring, Stores(endpoint, keyring, log)
+    found = endpoint_from(wanted, addressing=chosen.addressing)
+    return replace(found, retry_window=chosen.store_timeout, max_objects=chosen.max_objects)

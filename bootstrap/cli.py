@@ -7,47 +7,20 @@ Every command is one module of :mod:`bootstrap.commands` with two functions: ``a
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import select
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from types import ModuleType
 
 from . import __version__
+from .commands.support.parser import Parser
+from .commands.table import COMMANDS, GROUPS
 from .errors import BootstrapError, InternalError, UsageError
-
-COMMANDS = {
-    "run": "boot a training job: fetch the code, run the command, deliver logs and outputs",
-    "copy": "copy files and directories between this machine and object stores",
-    "downloader": "copy with the flags of modelarts-downloader.py",
-    "env": "show what the platform's environment says of this job",
-    "ip": "print this node's address on the interface of the cluster (ib0, ...)",
-    "check-image": "find what would fail in an image, before paying for accelerators",
-    "simulate": "rehearse a job of several nodes on this machine, with a platform's environment",
-    "manifest": "turn a GPU manager's job file into a Volcano Job, checked",
-    "logs": "print or follow the log of a running, ended or killed job",
-    "secrets": "make a key, and encrypt variables with it for a job",
-}
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with our one way to fail (its exit status 2 already means something else to schedulers), and with a
-    help text of its own for a command that sets ``describe``.
-    """
-
-    describe: Callable[[], str] | None = None
-
-    def format_help(self) -> str:
-        return self.describe() if self.describe else super().format_help()
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        print(end="", flush=True)  # the help text, whose reader may have left
-        super().exit(status, message)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy=f"see {self.prog} --help")
+from .ground.plain_text import open_streams, plain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,19 +30,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     becomes one message and a code.
     """
     _open_what_is_closed()
-    argv = list(sys.argv[1:] if argv is None else argv)
+    open_streams()
+    argv = _unwrapped(list(sys.argv[1:] if argv is None else argv))
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow (bootstrap completion)
+        with suppress(ImportError):
+            from .commands.support.complete import answer
+
+            answer()
     arguments = argparse.Namespace(secrets=None)  # a command that finds secrets leaves them here, to be masked
     try:
         code = _run(argv, arguments)
-        print(end="", flush=True)  # here, where it can be told that the reader has left
+        try:
+            print(end="", flush=True)  # here, where it can be told that the reader has left
+        except OSError as error:
+            if not _nobody_reads(error):
+                raise
         return code
     except BootstrapError as error:
         return _told(error, argv, arguments)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  with lifecycle's, the place where everything must be caught
-        if isinstance(error, BrokenPipeError) and _reader_left():  # `bootstrap logs URL | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if _nobody_reads(error):  # `bootstrap logs URL | head`
             return 0
         remedy = f"report it with {_trace(error, argv, arguments)}"
         return _told(InternalError.of(error, remedy=remedy), argv, arguments)
@@ -91,10 +73,18 @@ def _open_what_is_closed() -> None:
 def _run(argv: list[str], arguments: argparse.Namespace) -> int:
     name, rest = _command(argv)
     module = import_module(f".commands.{name.replace('-', '_')}", __package__)
-    parser = Parser(prog=f"bootstrap {name}", description=COMMANDS[name], allow_abbrev=False)
-    module.add_arguments(parser)
-    words = _joined(rest, getattr(module, "VERBATIM", ()))
+    parser = make_parser(name, module)
+    words = _joined(rest, getattr(module, "VERBATIM", ()), getattr(module, "ALONE", {}))
     return int(module.main(parser.parse_args(words, arguments), _environment()))
+
+
+def make_parser(name: str, module: ModuleType) -> Parser:
+    """The parser of one command; its description is the table's, its examples are in the module's docstring."""
+    description = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
+    parser = Parser(prog=f"bootstrap {name}", description=description, allow_abbrev=False)
+    parser.document = module.__doc__
+    module.add_arguments(parser)
+    return parser
 
 
 def _environment() -> dict[str, str]:
@@ -109,14 +99,19 @@ def _environment() -> dict[str, str]:
     return environ
 
 
-def _joined(words: Sequence[str], options: Sequence[str]) -> list[str]:
-    """``--with --barrier`` as ``--with=--barrier``: argparse itself takes such a value for an option."""
+def _joined(words: Sequence[str], options: Sequence[str], alone: Mapping[str, Sequence[str]]) -> list[str]:
+    """``--with --barrier`` as ``--with=--barrier``: argparse itself takes such a value for an option. An option that
+    may stand ``alone`` takes the next word only if that is one of its values, and is ``=yes`` otherwise.
+    """
     made: list[str] = []
     for place, word in enumerate(words):
         if word == "--":
             return [*made, *words[place:]]
         if made and made[-1] in options:
             made[-1] += f"={word}"
+        elif word in alone:
+            follows = words[place + 1].lower() if place + 1 < len(words) else ""
+            made.append(word if follows in alone[word] else f"{word}=yes")
         else:
             made.append(word)
     return made
@@ -124,7 +119,19 @@ def _joined(words: Sequence[str], options: Sequence[str]) -> list[str]:
 
 def _told(error: BootstrapError, argv: Sequence[str], arguments: argparse.Namespace) -> int:
     name = " ".join(("bootstrap", *argv[:1])) if isinstance(error, InternalError) else "bootstrap"
-    print(_masked(f"{name}: error: {error} [{error.id}, exit {error.code}]", argv, arguments), file=sys.stderr)
+    if error.remedy == UsageError.remedy_hint and argv[:1] != ["run"] and argv[0] in COMMANDS:
+        error = error.replace(remedy=f"see bootstrap {argv[0]} --help")  # of what was called, not the usual one
+    text = f"{name}: error: {error} [{error.id}, exit {error.code}]"  # one line in a log, where it is searched for
+    with suppress(OSError):  # nobody reads us any more; the code still tells it
+        if sys.stderr.isatty():
+            from .reporting.folding import folded, width_of
+
+            what, *more = (plain(_masked(line, argv, arguments)) for line in error.lines())
+            lines = [f"{name}: error: {what} [{error.id}, exit {error.code}]", *more]
+            text = folded(lines, width_of(sys.stderr), 2)
+        else:
+            text = plain(_masked(text, argv, arguments))
+        print(text, file=sys.stderr)
     return error.code
 
 
@@ -133,7 +140,7 @@ def _trace(error: Exception, argv: Sequence[str], arguments: argparse.Namespace)
     import tempfile
     import traceback
 
-    text = _masked("".join(traceback.format_exception(error)), argv, arguments)
+    text = plain(_masked("".join(traceback.format_exception(error)), argv, arguments))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="bootstrap-defect-", suffix=".txt", delete=False) as file:
             file.write(text)
@@ -143,8 +150,17 @@ def _trace(error: Exception, argv: Sequence[str], arguments: argparse.Namespace)
         return "the traceback above"
 
 
+def _nobody_reads(error: Exception) -> bool:
+    """Whether it is our own output that broke, its reader gone or its terminal hung up: what is left to say goes
+    nowhere then. Other pipes and sockets break, too.
+    """
+    if not isinstance(error, OSError) or error.errno not in (errno.EPIPE, errno.EIO) or not _reader_left():
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
 def _reader_left() -> bool:
-    """Whether it is our own output that nobody reads any more: other pipes and sockets break, too."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)
@@ -157,8 +173,9 @@ def _masked(text: str, argv: Sequence[str], arguments: argparse.Namespace) -> st
     """``text`` without the secrets of the environment, the arguments and what the command has read: libraries and
     stores quote what they were given.
     """
-    from .credentials.registry import Secrets, register_environment, register_words
-    from .process.redact import Redactor
+    from .credentials.environment import register_environment, register_words
+    from .masking.registry import Secrets
+    from .masking.stream import Redactor
 
     secrets = arguments.secrets or Secrets()
     register_environment(os.environ, secrets)
@@ -167,17 +184,48 @@ def _masked(text: str, argv: Sequence[str], arguments: argparse.Namespace) -> st
 
 
 def _command(argv: list[str]) -> tuple[str, list[str]]:
-    width = max(map(len, COMMANDS))
-    parser = Parser(
-        prog="bootstrap",
-        description="Boots a training job in a container and delivers its results, whatever happens.",
-        epilog="commands:\n"
-        + "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
-        + "\n\n`bootstrap COMMAND --help` explains one of them.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"modelarts-bootstrap {__version__}")
-    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
-    arguments = parser.parse_args(argv[:1])
-    return arguments.command, argv[1:]
+    """The command and its words. Leaves by SystemExit when help or the version is all that is wanted."""
+    name = argv[0] if argv else "--help"
+    if name == "help":
+        argv = [*argv[1:], "--help"]
+        name = argv[0]
+    if name in COMMANDS:
+        return name, argv[1:]
+    if name in ("-V", "--version"):
+        print(f"modelarts-bootstrap {__version__}", flush=True)
+        raise SystemExit(0)
+    from .commands.support.helptext import overview, painted
+
+    if name in ("-h", "--help"):
+        print(painted(overview(GROUPS), sys.stdout), end="", flush=True)
+        raise SystemExit(0)
+    import difflib  # wanted by who mistyped only
+
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), COMMANDS, n=1)
+    remedy = f"write {near[0]} if that is meant; see bootstrap help" if near else "see bootstrap help"
+    raise UsageError(f"there is no {'option' if name.startswith('-') else 'command'} {name!r}", remedy=remedy)
+
+
+def _unwrapped(argv: list[str]) -> list[str]:
+    """Our own command line where an image's ENTRYPOINT was put in front of it: `docker run IMAGE bootstrap run ...` is
+    `bootstrap run -- bootstrap run ...` in an image of ours.
+    """
+    while (
+        argv[:2] == ["run", "--"] and len(argv) > 3 and _is_us(argv[2]) and (argv[3] in COMMANDS or argv[3] == "help")
+    ):
+        argv = argv[3:]
+    return argv
+
+
+def _is_us(program: str) -> bool:
+    """Whether that program is this one; a bare name that nothing else has is, too: it cannot be anything else."""
+    if os.path.basename(program) != "bootstrap":
+        return False
+    import shutil
+
+    found = shutil.which(program)
+    if found is None:
+        return program == "bootstrap"
+    prefix = os.environ.get("BOOTSTRAP_PREFIX", "")
+    ours = {os.path.realpath(sys.argv[0]), os.path.realpath(f"{prefix}/bin/bootstrap") if prefix else ""}
+    return os.path.realpath(found) in ours

@@ -15,7 +15,11 @@ into words once, at the end of the lifecycle. An id, once published, is never gi
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class BootstrapError(Exception):
@@ -42,6 +46,21 @@ class BootstrapError(Exception):
     def retry(self) -> bool:
         """Whether the same job may work when it is started again."""
         return self.code >= 200
+
+    def replace(self, *, where: str = "", why: str = "", remedy: str = "") -> Self:
+        """The same failure told in other words, by who knows more of it: the option, say, that names what failed."""
+        where, why, remedy = where or self.where, why or self.why, remedy or self.remedy
+        return type(self)(self.what, where=where, why=why, remedy=remedy, **self.facts)
+
+    def lines(self) -> list[str]:
+        """What, where, why and what to do, each in a line of its own: for somebody at a terminal."""
+        parts = [
+            ("", self.what),
+            ("where: ", self.where),
+            ("why:   ", self.why),
+            ("do:    ", self.remedy),
+        ]
+        return [label + re.sub(r"\s*\n\s*", " ", text) for label, text in parts if text]
 
     def __str__(self) -> str:
         text = self.what
@@ -107,7 +126,7 @@ class UrlInvalid(BootstrapError):
 class UrlSchemeUnknown(BootstrapError):
     code, id = 106, "url-scheme"
     meaning = "a URL's scheme is not one we know"
-    remedy_hint = "use obs://, s3://, file:// or a plain path"
+    remedy_hint = "use obs://, s3://, file:// or a plain path; docs/sources.md has the others"
 
 
 class CredentialsMissing(BootstrapError):
@@ -187,6 +206,49 @@ class JobFileInvalid(BootstrapError):
     meaning = "a job file (bootstrap simulate, bootstrap manifest) has a field, name or value that cannot be used"
     remedy_hint = "mend the places named above"
 
+    @classmethod
+    def of(cls, findings: Sequence[str], path: object) -> Self:
+        """Of all that is wrong in a file, each a line of its own where there are several."""
+        if len(findings) == 1:
+            return cls("something is wrong in the job file", where=str(path), why=findings[0])
+        return cls(f"{len(findings)} things are wrong in the job file", where=str(path), findings=tuple(findings))
+
+    def __str__(self) -> str:
+        findings = self.facts.get("findings")
+        return super().__str__() + "".join(f"\n  {one}" for one in (findings if isinstance(findings, tuple) else ()))
+
+
+class ProcessesCutShort(BootstrapError):
+    code, id = 120, "processes-cut-short"
+    meaning = (
+        "the command succeeded and left processes at work, which were ended: what they were to write may be missing"
+    )
+    remedy_hint = "`wait` in the script for what it starts with `&`, or set --wait-for-output"
+
+
+class TargetTaken(BootstrapError):
+    code, id = 121, "target-taken"
+    meaning = "the target of an output holds something that is not this job's (--existing-outputs refuse)"
+    remedy_hint = "choose another URL for the output, or --existing-outputs warn or version"
+
+
+class RequestRefused(BootstrapError):
+    code, id = 122, "request-refused"
+    meaning = "the object store refuses a request for a reason of its own, and would refuse the next one like it"
+    remedy_hint = "look at the store's code and text above"
+
+
+class SupportMissing(BootstrapError):
+    code, id = 123, "support-missing"
+    meaning = "a URL's scheme needs a Python package or a program that this machine does not have"
+    remedy_hint = "install the extra or the program that is named above"
+
+
+class ChecksumWrong(BootstrapError):
+    code, id = 124, "checksum-wrong"
+    meaning = "what came is not what its checksum is of (#sha256=... in the URL, or the one that a hub tells)"
+    remedy_hint = "check the URL and its checksum: one of them is of another file"
+
 
 class CommandNotExecutable(BootstrapError):
     code, id = 126, "command-not-executable"
@@ -236,6 +298,12 @@ class CredentialsExpired(BootstrapError):
     remedy_hint = "give keys that live longer, or a source that is renewed"
 
 
+class KeysUnavailable(SecretUnreadable):
+    code, id = 211, "keys-unavailable"
+    meaning = "the service that keys come from (a role's, a container's, a machine's) did not answer until the deadline"
+    remedy_hint = "try again; if it stays so, check the service's address and the network"
+
+
 class OutputsUndelivered(BootstrapError):
     code, id = 206, "outputs-undelivered"
     meaning = "the command succeeded but its outputs could not all be delivered"
@@ -254,12 +322,27 @@ class SourceChanging(BootstrapError):
     remedy_hint = "let the writer finish, then start again"
 
 
+class NodeLost(BootstrapError):
+    code, id = 209, "node-lost"
+    meaning = "another node of the job vanished without a word, and this node's command could not go on without it"
+    remedy_hint = "look at what the platform says of the node named above; the job may work on others"
+
+
+class PreflightFailed(BootstrapError):
+    code, id = 210, "preflight-failed"
+    meaning = "a check before the start (--preflight full) found what would fail, and no other cause here says it"
+    remedy_hint = "see bootstrap doctor with the same arguments"
+
+
 def catalogue() -> list[type[BootstrapError]]:
-    """Every cause, in the order of its exit code: what README, --help and the tests print and compare."""
+    """Every cause, in the order of its exit code: what README, --help and the tests print and compare. Kinds within a
+    room that have no code of their own are told as what they refine.
+    """
     seen: list[type[BootstrapError]] = []
     todo: list[type[BootstrapError]] = [InternalError]
     todo += BootstrapError.__subclasses__()
     for kind in todo:
         if kind not in seen:
             seen.append(kind)
-    return sorted(seen, key=lambda kind: kind.code)
+            todo += kind.__subclasses__()
+    return sorted((kind for kind in seen if kind is InternalError or "code" in vars(kind)), key=lambda kind: kind.code)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import signal as _signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
+
+from .values import dataclass, field
 
 
 class Log(Protocol):
@@ -121,6 +122,10 @@ class PlatformFacts:
     overrides. ``remove`` names the variables of strangers' jobs that the command must not see; ``environ`` is what
     the platform's contract adds for the command where it is not set already. ``scratch`` is a large local disk, if it
     names one.
+
+    ``apart`` is set where the job is taken for one of a single node and something hints at more: this container's own
+    directory below places that it may share with others (``node-1/``). ``no_peers`` says why the other nodes cannot be
+    known, for whatever needs them.
     """
 
     platform: str
@@ -136,6 +141,8 @@ class PlatformFacts:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     scratch: str = ""
+    apart: str = ""
+    no_peers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +204,17 @@ class CredentialsProvider(Protocol):
     def __call__(self) -> Credentials: ...
 
 
+MOST_OBJECTS = 20_000_000
+"""In one listing, unless a setting says otherwise: ImageNet-21k has 14 million, and they take gigabytes of memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the object store is and how it wants to be spoken to.
 
     ``url`` has its scheme and no bucket in front; ``addressing`` is ``auto``, ``virtual`` or ``path``; ``verify`` is
-    whether TLS certificates are checked, ``ca_bundle`` a file of certificates to check against; ``patience`` the
-    seconds for which a request that is not served is made again.
+    whether TLS certificates are checked, ``ca_bundle`` a file of certificates to check against; ``retry_window`` the
+    seconds for which a request that is not served is made again; ``max_objects`` how many a listing may have (0: any).
     """
 
     url: str
@@ -212,7 +223,8 @@ class Endpoint:
     verify: bool = True
     ca_bundle: str = ""
     source: str = ""
-    patience: float = 300.0
+    retry_window: float = 300.0
+    max_objects: int = MOST_OBJECTS
 
 
 # --- how it went -------------------------------------------------------------------------------------------------
@@ -242,8 +254,25 @@ class OutOfMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Signalled:
+    """A process that was asked to end: by which signal (its name), why this one, and when (seconds, UTC epoch)."""
+
+    pid: int
+    name: str
+    signal: str
+    why: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
-    """How the user's command ended: exactly one of ``status`` (0-255) and ``signal`` is set. Seconds, UTC epoch."""
+    """How the user's command ended: exactly one of ``status`` (0-255) and ``signal`` is set. Seconds, UTC epoch.
+
+    ``log_start`` is the byte of the log file with which this (last) life of the command begins, ``life_started`` when
+    it did. ``signalled`` tells who
+    was asked to end when a stop was asked for. ``cut_short`` names the processes that were still at work when the
+    command had ended by itself, and were ended then.
+    """
 
     status: int | None
     signal: int | None = None
@@ -253,6 +282,10 @@ class Ending:
     ended: float = 0.0
     attempts: int = 1
     notes: tuple[str, ...] = ()
+    log_start: int = 0
+    life_started: float = 0.0
+    signalled: tuple[Signalled, ...] = ()
+    cut_short: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:

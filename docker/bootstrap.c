@@ -6,7 +6,10 @@
  * another name for as long as our Python needs to start; entry.py gives them back, so that the command has them.
  * What starts with PYTHON needs no hiding: -I ignores it. LC_ALL=C keeps Python from setting LC_CTYPE for the command
  * (PEP 538), and our libc from reading locales that were made for another; text is UTF-8 all the same (-X utf8).
+ *
+ * A job's signals are held from here on, until there is somebody to catch them: process 1 would never get them.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +38,11 @@ int main(int argc, char **argv)
 {
     static char *const ours[] = {PREFIX "/bin/python3", "-I", "-S", "-X", "utf8", PREFIX "/lib/entry.py"};
     enum { OURS = sizeof ours / sizeof *ours };
+    if (argc > 1 && strcmp(argv[1], "run") == 0) {
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, NULL);
+    }
     size_t variables = 0;
     while (environ[variables])
         variables++;

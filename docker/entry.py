@@ -23,6 +23,6 @@ if not os.path.exists("/etc/nsswitch.conf"):
 
     ctypes.CDLL(None).__nss_configure_lookup(b"hosts", b"files dns")
 
-from bootstrap.cli import main  # noqa: E402
+from modelarts_bootstrap_start import main  # noqa: E402
 
 sys.exit(main())

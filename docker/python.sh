@@ -42,4 +42,5 @@ ldd "$prefix/bin/$version" "$prefix/lib/$version"/lib-dynload/*.so | sed -n 's/.
     while read -r file; do
         if [ ! -e "$prefix/lib/${file##*/}" ]; then cp -L "$file" "$prefix/lib/"; fi
     done
+"$prefix/bin/python3" -I "$here/without_clone3.py" "$prefix/lib/libc.so.6"
 "$prefix/bin/python3" -I -c 'import bz2, ctypes, lzma, ssl, zlib; print(ssl.OPENSSL_VERSION)'

@@ -14,13 +14,18 @@ fi
 for bootstrap in /opt/bootstrap/bin/bootstrap bootstrap; do
     command -v "$bootstrap" >/dev/null && exec "$bootstrap" "$@"
 done
-# Not `python -m`: that looks into the working directory first, which is the user's and may have a bootstrap.py. And
-# bootstrap.job, since an interpreter that is too old for the package fails there and not in the middle of the job.
-installed='import sys; sys.path[:] = filter(None, sys.path); import bootstrap.job'
+# Not `python -m`: that looks into the working directory first, which is the user's; and with -E, since PYTHONHOME and its
+# kin are for the command's Python. bootstrap.job, since an interpreter that is too old for the package fails there and not
+# in the middle of the job.
+installed='import sys; sys.path[:] = filter(None, sys.path); import modelarts_bootstrap_start as ours'
+installed="$installed; ours.keep_to_our_own(); import bootstrap.job"
 for python in python3 python; do
-    "$python" -c "$installed" 2>/dev/null &&
-        exec "$python" -c "$installed; from bootstrap.cli import main; sys.exit(main())" "$@"
+    for options in -E ""; do # without, where we are installed somewhere that only PYTHONPATH names
+        # shellcheck disable=SC2086  # an option or none
+        "$python" $options -c "$installed" 2>/dev/null &&
+            exec "$python" $options -c "$installed; sys.exit(ours.main())" "$@"
+    done
 done
 echo "bootstrap: not installed in this image: neither /opt/bootstrap/bin/bootstrap, nor bootstrap on PATH, nor the" \
-    "package in python3 or python (3.10 or newer). What to do: pip install modelarts-bootstrap, or set BOOTSTRAP_BIN." >&2
+    "package in python3 or python (3.10 or newer). What to do: put the runtime or the wheel into the image (docs/images.md), or set BOOTSTRAP_BIN." >&2
 exit 127

@@ -8,11 +8,18 @@
 # console's /bucket/path/ with its slash at the end: none of them can be a program, so no command is mistaken for it.
 # What is not said here comes from BOOTSTRAP_ variables, then from the platform's own: `bootstrap run --help`.
 
+# As PID 1 a shell without a handler never gets TERM. Nothing has been started yet; the bootstrap has handlers of its own.
+trap 'exit 143' TERM
+trap 'exit 130' INT
+
 home=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) && cd "$home" || exit 127
 if [ $# = 0 ]; then
     echo "run_train.sh: no command given. What to do: write it behind the script, as in: run_train.sh python code/train.py" >&2
     exit 101
 fi
+case $#$1 in
+    1--help | 1-h) sed -n '2,/^$/s/^#\{1,\} \{0,1\}//p' run_train.sh && exit ;;
+esac
 if [ ! -f run_bootstrap.sh ]; then
     echo "run_train.sh: $home/run_bootstrap.sh is missing. What to do: copy all scripts of one release together" >&2
     exit 127
@@ -28,6 +35,22 @@ esac
 case ${2:-} in
     [!-]*.py) ;;
     *) code= ;;
+esac
+
+# `python run.sh`, as a guide has it: the shell of the script, not Python, can read it.
+case ${1##*/} in
+    python | python[23]*)
+        script=${2:-}
+        if [ "$script" = -u ]; then script=${3:-}; fi
+        case $script in
+            *.sh)
+                echo "run_train.sh: $script is a shell script: bash runs it, and not $1" >&2
+                if [ "$2" = -u ]; then shift; fi
+                shift
+                set -- bash "$@"
+                ;;
+        esac
+        ;;
 esac
 
 if [ -n "$code" ]; then
@@ -55,8 +78,10 @@ fi
 
 # Sourced, since a /bin/sh that is dash drops variables with a dot in their name (v1's BATCH_<job>.0_HOSTS); it ends in
 # an exec, so that no shell stays between the platform's signals and the bootstrap. 127 is what this script has always
-# answered when the code could not be fetched.
+# answered when the code could not be fetched; and it has always waited for the last writer of its pipe, such as ranks
+# that a script started with & and does not wait for.
 set -- run --banner --job-dir "$job_dir" \
     --code-failure-exit "${BOOTSTRAP_CODE_FAILURE_EXIT:-127}" "$@"
+export BOOTSTRAP_WAIT_FOR_OUTPUT="${BOOTSTRAP_WAIT_FOR_OUTPUT:-1}"
 # shellcheck source=scripts/run_bootstrap.sh
 . ./run_bootstrap.sh

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from tests.lab.ci import pytest_runtest_makereport as pytest_runtest_makereport
+from tests.lab import ci, last_words
 from tests.lab.containers import Engine, engine
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.names import resolving
@@ -20,13 +21,20 @@ from tests.lab.strict_proxy import DOMAIN, Obs
 from tests.lab.tls import Authority
 
 
-def pytest_configure() -> None:
-    """A shell that runs the suite behind ``&`` has INT and QUIT ignored, and what is ignored stays so in all that we
-    start: a bootstrap then leaves them alone, as it should, and the tests that send them wait in vain.
+def pytest_configure(config: pytest.Config) -> None:
+    """Our own hooks, for CI and for failures.
+
+    And: a shell that runs the suite behind ``&`` has INT and QUIT ignored, nohup HUP, and what is ignored stays so in
+    all that we start: a bootstrap then leaves them alone, as it should, and the tests that send them wait in vain.
     """
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    settings.register_profile("lab", deadline=None)  # a busy machine is no failure
+    settings.load_profile("lab")
+    config.pluginmanager.register(ci)
+    config.pluginmanager.register(last_words)
+    last_words.remember()
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, usual)
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @contextmanager
@@ -59,10 +67,18 @@ def rclone(lab_directory: Path) -> Iterator[Store]:
         yield store
 
 
+@pytest.fixture(scope="session")
+def swift(lab_directory: Path) -> Iterator[Store]:
+    """A real OpenStack Swift with s3api, one for all workers."""
+    with lab_or_skip(), shared("swift", lab_directory) as store:
+        yield store
+
+
 @pytest.fixture(params=["seaweedfs", "rclone"])
 def store(request: pytest.FixtureRequest) -> Store:
     """Every real store in turn."""
-    return request.getfixturevalue(request.param)
+    found: Store = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

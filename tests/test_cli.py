@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.cli import COMMANDS
+from bootstrap.commands.table import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-forty-characters-0123456789"
@@ -24,6 +24,11 @@ ARGUMENTS = {
     "check-image": ["IMAGE"],
     "manifest": ["FILE"],
     "logs": ["URL"],
+    "outputs": ["URL"],
+    "report": ["URL"],
+    "ls": ["URL"],
+    "du": ["URL"],
+    "completion": ["bash"],
     "secrets": ["keygen", "FILE"],
     "simulate": ["--platform", "volcano"],
 }

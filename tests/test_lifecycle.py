@@ -20,7 +20,7 @@ import json, sys
 from importlib import import_module
 from bootstrap import lifecycle
 
-def broken(run):
+def broken(run, *values):
     raise ZeroDivisionError("of ours")
 
 step, options, command, environ = json.loads(sys.argv[1])

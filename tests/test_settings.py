@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from bootstrap.errors import UsageError
+from bootstrap.errors import BootstrapError, UsageError
 from bootstrap.job import Sourced
 from bootstrap.settings import flag, knobs, option, resolve, variable
-
-README = Path(__file__).parent.parent / "README.md"
 
 
 def test_an_option_beats_a_variable_beats_the_platform_beats_the_default() -> None:
@@ -93,14 +89,64 @@ def test_every_setting_has_a_group_a_help_and_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
     for name, knob, _ in knobs():
         assert knob.group and knob.help, name
-        assert (knob.parse is flag) == (not knob.metavar), name
+        assert (knob.parse is flag) == (not knob.metavar) == (not knob.example), name
+        assert not knob.example or knob.parse(knob.example) is not None, "the example is a value that is taken"
         assert variable(name).startswith("BOOTSTRAP_") and option(name).startswith("--")
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in knobs()])
-def test_the_readme_lists_it(name: str) -> None:
-    (knob,) = [knob for other, knob, _ in knobs() if other == name]
-    shown = f"`{option(name)} {knob.metavar}`" if knob.metavar else f"`{option(name)}`"
-    (row,) = [line for line in README.read_text().splitlines() if line.startswith(f"| {shown} |")]
-    assert f"| `{variable(name)}` |" in row
-    assert row.endswith(f"| {knob.help} |")
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("65536", 65536),
+        ("1k", 1024),
+        ("512M", 512 << 20),
+        ("1.5KiB", 1536),
+        ("2 GB", 2 << 30),
+        ("1TiB", 1 << 40),
+    ],
+)
+def test_sizes_are_in_binary_units(text: str, size: int) -> None:
+    assert resolve({"log_limit": text}, {}, {}).settings.log_limit == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "M", "1PiB", "1.2.3M", "lots"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--log-limit"):
+        resolve({"log_limit": text}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("code_failure_exit", 0, 255), ("meet_port", 1, 65535), ("max_restarts", 0, None)]
+)
+def test_numbers_have_their_bounds(name: str, least: int, most: int | None) -> None:
+    for number in (least, most if most is not None else 10**6):
+        assert getattr(resolve({name: str(number)}, {}, {}).settings, name) == number
+    for wrong in (str(least - 1), "1.5", "x", "", *([str(most + 1)] if most is not None else [])):
+        with pytest.raises(UsageError, match=option(name)):
+            resolve({name: wrong}, {}, {})
+
+
+@pytest.mark.parametrize(("text", "name"), [("TERM", "TERM"), (" sigusr1 ", "USR1"), ("SIGINT", "INT")])
+def test_signals_go_by_their_names(text: str, name: str) -> None:
+    assert resolve({"stop_signal": text}, {}, {}).settings.stop_signal == name
+
+
+@pytest.mark.parametrize("text", ["KILL", "SIGSTOP", "9", "SIGSIGTERM", "NONE", ""])
+def test_what_cannot_be_caught_is_no_signal_to_stop_by(text: str) -> None:
+    with pytest.raises(UsageError, match="--stop-signal"):
+        resolve({"stop_signal": text}, {}, {})
+
+
+def test_who_gave_a_value_is_known() -> None:
+    resolved = resolve({"code": "/a"}, {"BOOTSTRAP_LOG": "/b"}, {"job_dir": Sourced("/c", "HOME")})
+    assert [resolved.by_person(name) for name in ("code", "log", "job_dir", "run_dir")] == [True, True, False, False]
+
+
+def test_with_a_place_for_them_all_problems_are_kept_and_the_defaults_stand_in() -> None:
+    problems: list[BootstrapError] = []
+    resolved = resolve({"grace": "soon", "log": "/logs"}, {"BOOTSTRAP_QUIET": "maybe"}, {}, problems)
+    assert {problem.what.partition(" ")[0] for problem in problems} == {"--grace", "BOOTSTRAP_QUIET"}
+    default = {name: value for name, _, value in knobs()}
+    assert (resolved.settings.grace, resolved.settings.quiet) == (default["grace"], default["quiet"])
+    assert (resolved.settings.log, resolved.sources["grace"]) == ("/logs", "--grace")

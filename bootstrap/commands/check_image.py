@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from ..errors import UsageError
 from ..images.contracts import CONTRACTS
-from ..images.findings import Finding, Level, Question
+from ..images.findings import ImageFinding, Question, Severity
 from ..images.rules import check, question
 from ..images.sources import read
+from ..reporting.prose import counted
+from ..values import asdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--platform",
         choices=tuple(CONTRACTS),
         default="",
-        help="whose rules: dls is ModelArts v1, modelarts is v2 (default: as the image looks)",
+        help="whose rules to apply: dls is ModelArts v1, modelarts is v2 (default: what the image looks like)",
     )
     parser.add_argument(
         "--base", metavar="IMAGE", help="the image that this one was made from, to see what was changed"
@@ -47,7 +48,7 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     asked = question(image, contract=arguments.platform, base=base, argv=argv)
     found = check(asked)
     print(_json(asked, found) if arguments.format == "json" else _text(asked, found))
-    return int(any(finding.level is Level.ERROR for finding in found))
+    return int(any(finding.level is Severity.ERROR for finding in found))
 
 
 def _image_and_command(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -60,7 +61,7 @@ def _image_and_command(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return (front[0] if front else "/"), tuple(words[words.index("--") + 1 :] if "--" in words else ())
 
 
-def _json(asked: Question, found: list[Finding]) -> str:
+def _json(asked: Question, found: list[ImageFinding]) -> str:
     told = {
         "image": asked.image.source,
         "kind": asked.image.kind,
@@ -73,9 +74,9 @@ def _json(asked: Question, found: list[Finding]) -> str:
     return json.dumps(told, indent=2, ensure_ascii=False)
 
 
-def _text(asked: Question, found: list[Finding]) -> str:
+def _text(asked: Question, found: list[ImageFinding]) -> str:
     lines = [
-        f"{asked.image.source}: {asked.image.kind}, {len(asked.image.entries)} files",
+        f"{asked.image.source}: {asked.image.kind}, {counted(len(asked.image.entries), 'file')}",
         f"checked for {asked.contract.title} ({asked.why_contract})",
         "",
     ]
@@ -84,6 +85,6 @@ def _text(asked: Question, found: list[Finding]) -> str:
         for label, text in (("where", finding.where), ("why", finding.why), ("do", finding.remedy)):
             if text:
                 lines.append(f"{'':<8} {label}: {text}")
-    counts = [sum(finding.level is level for finding in found) for level in Level]
+    counts = [sum(finding.level is level for finding in found) for level in Severity]
     lines += ["", "{} errors, {} warnings, {} notes".format(*counts)]
     return "\n".join(lines)

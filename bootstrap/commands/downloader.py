@@ -1,5 +1,8 @@
 """``bootstrap downloader``: what ``modelarts-downloader.py`` has always been asked to do, with its flags.
 
+    bootstrap downloader -r -s obs://bucket/a/code/ -d ./   makes ./code/
+    bootstrap downloader -s model.bin -d obs://bucket/m/    uploads, and replaces what is there
+
 One of source and destination is remote (``obs://`` or ``s3://``), the other local. A directory keeps its last name
 below the destination (``-r -s obs://bucket/a/code/ -d ./`` makes ``./code/``) unless ``--skip-creating-dir``. What is
 there already is replaced. Anything that goes wrong gives exit status 255, which callers of the old script check for.
@@ -19,14 +22,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..credentials.registry import Secrets
 from ..errors import BootstrapError, NothingThere, OutputsUndelivered, PathUnusable, UsageError
+from ..ground.safe_files import replace_own
 from ..job import Log
+from ..masking.registry import Secrets
+from ..storage.model.url import Location
 from ..storage.open import Stores
+from ..storage.schemes import check_writable, parse
 from ..storage.transfer import deliver, fetch
-from ..storage.url import Location, parse
-from .copy import Terminal
-from .stores import open_stores
+from .copy import StderrLog
+from .support.stores import open_stores
 
 FAILED = 255
 TRACE_SUFFIX = ".upst"
@@ -36,12 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--src", required=True, metavar="URL|PATH", help="what to copy")
     parser.add_argument("-d", "--dst", required=True, metavar="PATH|URL", help="the directory to copy it into")
     parser.add_argument("-r", "--recursive", action="store_true", help="the source is a directory")
-    parser.add_argument("--skip-creating-dir", action="store_true", help="its content, without its own name")
     parser.add_argument(
-        "-t", "--trace", action="store_true", help=f"tell of an upload in <file>{TRACE_SUFFIX}: uploading, uploaded"
+        "--skip-creating-dir", action="store_true", help="copy the directory's content, without its own name"
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="accepted: what moves is always told")
-    parser.add_argument("--type", default="common", help="accepted, and makes no difference")
+    parser.add_argument(
+        "-t",
+        "--trace",
+        action="store_true",
+        help=f"note the state of an upload in <file>{TRACE_SUFFIX}: uploading, uploaded",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="accepted: what is copied is always printed")
+    parser.add_argument("--type", default="common", help="accepted, without any effect")
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -50,7 +60,7 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     arguments.secrets = secrets = Secrets()  # for whoever tells of a defect
-    log = Terminal(secrets, quiet=False)
+    log = StderrLog(secrets, quiet=False)
     try:
         _copy(arguments, environ, secrets, log)
     except BootstrapError as error:
@@ -90,6 +100,7 @@ def _download(arguments: argparse.Namespace, stores: Stores, source: Location, t
 
 
 def _upload(arguments: argparse.Namespace, stores: Stores, source: Path, target: Location, log: Log) -> None:
+    check_writable(target, str(target))
     if not source.exists():
         raise NothingThere("there is nothing to upload", where=os.path.abspath(source))
     target = target.as_directory()
@@ -130,7 +141,7 @@ class Trace:
     def _write(self, path: Path, state: str) -> None:
         trace = path.with_name(path.name + TRACE_SUFFIX)
         try:
-            trace.write_text(state)
+            replace_own(trace, state.encode())
         except OSError as error:
             raise PathUnusable("a trace file cannot be written", where=str(trace), why=str(error.strerror)) from error
 

@@ -19,24 +19,30 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..console import Console
 from ..job import Output
-from ..launchers import direct
-from ..launchers.direct import Variable
-from ..storage.url import shown
-from . import here
-from .here import Here
+from ..launchers.engines import direct
+from ..launchers.engines.direct import Variable
+from ..network.interfaces import names
+from ..peers.interface import chosen_interface
+from ..reporting.console import Console
+from ..reporting.prose import counted, origin
+from ..storage.model.url import shown
+from .support import here
+from .support.here import Here
 
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json", "sh"), default="text")
-    parser.add_argument("--platform", metavar="NAME", help="read it as this platform's (default: found out)")
+    parser.add_argument(
+        "--platform", metavar="NAME", help="read the environment as this platform's (default: the one that is detected)"
+    )
     parser.add_argument(
         "--only",
         choices=("set", "removed", "decrypted"),
-        help="of --format sh: the variables that a command gets; those it must not see; DLS_AES__NAME as NAME",
+        help="with --format sh, only one kind: set (for the command), removed (it must not see them), decrypted"
+        " (DLS_AES__NAME as NAME)",
     )
 
 
@@ -66,18 +72,18 @@ def _variables(found: Here, environ: Mapping[str, str]) -> list[Variable]:
     facts, resolved = found.facts, found.resolved
     name = address = ""
     if facts.cluster.size > 1 or resolved.settings.interface:
-        chosen = here.interface(resolved)
+        chosen = chosen_interface(resolved)
         if not chosen.loopback:
             name, address = chosen.name, chosen.address
     why = f"what {facts.platform} asks for"
     of_platform = [Variable(key, value, why) for key, value in facts.environ.items()]
-    return of_platform + direct.environment(facts.cluster, environ, interface=name, address=address)
+    return of_platform + direct.environment(facts.cluster, environ, interface=name, address=address, interfaces=names())
 
 
 def _decrypted(environ: Mapping[str, str]) -> dict[str, str]:
     from ..credentials.decrypt import decrypt_environment
     from ..credentials.hardening import harden
-    from ..credentials.registry import Secrets
+    from ..masking.registry import Secrets
 
     harden()
     return decrypt_environment(environ, Secrets(), Console(sys.stderr))
@@ -165,16 +171,16 @@ def _words(told: Mapping[str, Any]) -> Iterator[str]:
         mine = "  <- this one" if node["rank"] == told["node_rank"] else ""
         yield line("", f"{node['rank']:>3}  {node['host']}{port}  {node['role']}{mine}")
     if told["slots"]:
-        yield line("slots", f"{told['slots']} processes a node")
+        yield line("slots", f"{counted(told['slots'], 'process', 'processes')} a node")
     for name in ("code", "log", "job_dir", "log_file", "interface"):
         if told[name]["value"]:
-            yield line(name.replace("_", " "), f"{told[name]['value']} (from {told[name]['source']})")
+            yield line(name.replace("_", " "), f"{told[name]['value']} ({origin(told[name]['source'])})")
     for item in told["inputs"]:
-        yield line("input", f"{item['name']} <- {item['url']} (from {item['source']})")
+        yield line("input", f"{item['name']} <- {item['url']} ({origin(item['source'])})")
     for item in told["outputs"]:
         who = ", delivered by the platform" if item["by_platform"] else ""
         yield line(
-            "output", f"{item['directory'] or 'a directory of ours'} -> {item['url']} (from {item['source']}{who})"
+            "output", f"{item['directory'] or 'a directory of ours'} -> {item['url']} ({origin(item['source'])}{who})"
         )
     for variable in told["variables"]:
         yield line("set", f"{variable['name']}={variable['value']} ({variable['why']})")

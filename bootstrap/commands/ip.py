@@ -12,34 +12,52 @@ Nothing is final before a deadline: a peer's name exists only once its container
 from __future__ import annotations
 
 import argparse
+import json
 import socket
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
-from ..console import Console
 from ..errors import ClusterMismatch, UsageError
 from ..job import Cluster, Log, Node
 from ..network.addresses import write_address_files
 from ..network.resolve import resolve_all
+from ..peers.interface import chosen_interface
 from ..platforms.hosts import split_host
-from . import here
+from ..reporting.console import Console
+from ..values import replace
+from .support import here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--interface", metavar="NAME", help="this node's address on this interface and no other")
-    parser.add_argument("--all", action="store_true", help="all nodes of the job, by name")
-    parser.add_argument("--exchange", action="store_true", help="all nodes of the job, by their own word")
-    parser.add_argument("--files", action="store_true", help="with --exchange: .cluster_ib_ips and .local_ib_ip here")
-    parser.add_argument("--own-role", action="store_true", help="of all nodes, only those of this node's role")
-    parser.add_argument("--own", metavar="HOST:PORT", help="which of the hosts given is this one, for --exchange")
-    parser.add_argument("--ports", action="store_true", help="ADDRESS:PORT where a port is known")
+    parser.add_argument("--interface", metavar="NAME", help="the address on this interface, and on no other")
+    parser.add_argument("--all", action="store_true", help="the addresses of all nodes of the job, by their names")
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=300.0, help="to wait for names and nodes (default: 300)"
+        "--exchange", action="store_true", help="the same, as the nodes tell each other: all of them have to run this"
     )
-    parser.add_argument("hosts", metavar="HOST[:PORT]", nargs="*", help="these instead of the job's")
+    parser.add_argument(
+        "--files", action="store_true", help="with --exchange: write .cluster_ib_ips and .local_ib_ip here, too"
+    )
+    parser.add_argument("--own-role", action="store_true", help="only nodes of this node's role")
+    parser.add_argument("--own", metavar="HOST:PORT", help="with --exchange: which of the hosts given is this node")
+    parser.add_argument(
+        "--peer-secret",
+        metavar="TEXT",
+        help="with --exchange: shared secret by which the nodes authenticate each other (default: the job's id)",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="json: rank, host, address and port of each node"
+    )
+    parser.add_argument("--ports", action="store_true", help="print ADDRESS:PORT where a port is known")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=300.0,
+        help="how long to wait for names and nodes (default: 300)",
+    )
+    parser.add_argument("hosts", metavar="HOST[:PORT]", nargs="*", help="resolve these hosts instead of the job's")
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -55,17 +73,22 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         nodes = _resolve(_cluster(arguments, environ).nodes, arguments.timeout, log)
     else:
         nodes = (_this_node(arguments, environ),)
+    if arguments.format == "json":
+        told = [{"rank": node.rank, "host": node.host, "address": node.address, "port": node.port} for node in nodes]
+        print(json.dumps(told, indent=2))
+        return 0
     print("\n".join(_joined(node, arguments.ports) for node in nodes))
     return 0
 
 
 def _look(arguments: argparse.Namespace, environ: Mapping[str, str]) -> here.Here:
-    return here.look(environ, **({"interface": arguments.interface} if arguments.interface else {}))
+    given = {"interface": arguments.interface, "peer_secret": arguments.peer_secret}
+    return here.look(environ, **{name: value for name, value in given.items() if value})
 
 
 def _this_node(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Node:
     found = _look(arguments, environ)
-    chosen = here.interface(found.resolved)
+    chosen = chosen_interface(found.resolved)
     print(f"{chosen.name}: {chosen.reason}", file=sys.stderr)
     return replace(found.facts.cluster.me, address=chosen.address)
 
@@ -98,27 +121,27 @@ def _resolve(nodes: Iterable[Node], timeout: float, log: Log) -> tuple[Node, ...
 
 
 def _exchange(arguments: argparse.Namespace, environ: Mapping[str, str], log: Log) -> Cluster:
-    from ..network import meeting, wire  # asyncio behind them costs more than all the rest
-    from ..network.cards import Card, placed
+    from ..peers import meeting, protocol
+    from ..peers.node_info import NodeInfo, placed
 
     if arguments.hosts and not arguments.own:
         raise UsageError("--exchange needs to know which of the hosts this one is", remedy="say --own HOST:PORT")
     found, cluster = _look(arguments, environ), _cluster(arguments, environ)
-    chosen = here.interface(found.resolved)
+    chosen = chosen_interface(found.resolved)
     print(f"{chosen.name}: {chosen.reason}", file=sys.stderr)
     if cluster.size == 1:
         return replace(cluster, nodes=(replace(cluster.me, address=chosen.address),))
     met = meeting.meet(
         cluster,
-        Card(socket.gethostname(), chosen.address, chosen.name),
+        NodeInfo(socket.gethostname(), chosen.address, chosen.name),
         port=cluster.master.port or meeting.DEFAULT_PORT,
-        secret=wire.secret_of(cluster, found.facts.job_id),
+        secret=protocol.secret_of(cluster, found.facts.job_id, found.resolved.settings.peer_secret),
         deadline_s=arguments.timeout,
         stop=threading.Event(),
         log=log,
     )
     try:
-        return placed(cluster, met.cards)
+        return placed(cluster, met.members)
     finally:
         met.close()
 

@@ -3,6 +3,7 @@
     bootstrap logs obs://bucket/logs/                 what there is, of the first node
     bootstrap logs -f obs://bucket/logs/              and what comes, until the job ends
     bootstrap logs -f --node all obs://bucket/logs/   of all nodes, each line with its node in front
+    bootstrap logs obs://bucket/                      the jobs that have logs below, newest first
 
 The URL is the job's log directory (``--log``). The log itself goes to stdout, what is known of the job to stderr.
 """
@@ -10,35 +11,46 @@ The URL is the job's log directory (``--log``). The log itself goes to stdout, w
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from collections.abc import Mapping
 
-from ..credentials.registry import Secrets
 from ..errors import NothingThere, StoreUnavailable, UsageError
+from ..masking.registry import Secrets
+from ..reporting.prose import counted
+from ..shipping.jobs import FoundJob, jobs_below
 from ..shipping.reading import Follower, NodeLog
-from ..storage.store import Store
-from ..storage.url import parse
-from .copy import Terminal
-from .stores import open_stores
+from ..storage.model.store import Store
+from ..storage.schemes import parse
+from .copy import StderrLog
+from .support.stores import add_store_options, open_stores, store_options
 
 _POLL = 1.0  # seconds between two looks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the job's log directory: obs://, s3://, file:// or a path")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the job ends")
-    parser.add_argument("--node", metavar="N|all", default="", help="which node (default: the first one)")
-    parser.add_argument("--attempt", metavar="N", type=int, help="an earlier attempt of a job that was restarted")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing what comes, until the job ends")
+    parser.add_argument("--node", metavar="N|all", default="", help="of this node (default: the first one), or of all")
+    parser.add_argument("--attempt", metavar="N", type=int, help="of an earlier attempt, where a job was restarted")
     parser.add_argument(
-        "--addressing", choices=("auto", "virtual", "path"), help="where the bucket's name goes in URLs"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="json: the state of each node's log, or the jobs below the URL",
     )
+    add_store_options(parser, without=("verify", "store_timeout"))  # each look is one try; --follow looks again
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if not (arguments.node in ("", "all") or arguments.node.isdecimal()):
         raise UsageError(f"--node cannot be {arguments.node!r}", remedy="say the number of a node, or all")
+    if arguments.follow and arguments.format == "json":
+        raise UsageError(
+            "--follow does not go with --format json", remedy="leave one out: JSON tells what is there now"
+        )
     store, base = _open(arguments, environ)
     follower = Follower(store, base, int(arguments.node) if arguments.node.isdecimal() else None, arguments.attempt)
     follower.look()
@@ -47,7 +59,14 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         if others:
             _say(f"this is node {follower.logs[0].node}; there are others: {_listed(others)} (--node N, --node all)")
     if not follower.logs and not arguments.follow:
-        raise NothingThere("there is no log of that job, node and attempt", where=arguments.url)
+        below = jobs_below(store, base) if not arguments.node and arguments.attempt is None else []
+        if not below:
+            raise NothingThere("there is no log of that job, node and attempt", where=arguments.url)
+        _print_jobs(below, arguments)
+        return 0
+    if arguments.format == "json":
+        print(json.dumps([_told(log) for log in follower.logs], indent=2))
+        return 0
     printer = Printer(prefixed=arguments.node == "all")
     said: dict[int, bool] = {}
     while True:
@@ -78,6 +97,49 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
+def _print_jobs(found: list[FoundJob], arguments: argparse.Namespace) -> None:
+    """The jobs below the URL, newest first, each with the URL that shows its log."""
+    root = arguments.url if arguments.url.endswith("/") else f"{arguments.url}/"
+    if arguments.format == "json":
+        told = [
+            {"url": f"{root}{job.directory}/", "mtime": job.mtime, "nodes": list(job.nodes)}
+            | {"attempts": job.attempts, "running": job.running}
+            for job in found
+        ]
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    for job in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.mtime)) if job.mtime else "-"
+        much = (
+            f"{counted(len(job.nodes), 'node')}, {counted(job.attempts, 'attempt')}{', running' if job.running else ''}"
+        )
+        print(f"{when:<16}  {much:<22}  {root}{job.directory}/")
+    jobs = counted(len(found), "job")
+    _say(f"{jobs} below this URL, newest first; say which: bootstrap logs {root}{found[0].directory}/")
+
+
+def _told(log: NodeLog) -> dict[str, object]:
+    """What is known of one node's log, for programs; the log itself is text."""
+    size = (
+        log.whole.size
+        if log.whole is not None
+        else sum(entry.size for _, entry in log.attempt.parts)
+        if log.attempt
+        else 0
+    )
+    return {
+        "node": log.node,
+        "name": log.name,
+        "attempt": log.attempt.number if log.attempt else None,
+        "bytes": size,
+        "ended": log.ended,
+        "vanished": log.vanished,
+        "last_seen": log.heartbeat.last_seen if log.heartbeat else None,
+        "phase": log.heartbeat.phase if log.heartbeat else None,
+        "state": log.state(),
+    }
+
+
 class Printer:
     """stdout, with whole lines behind their node's number where there are several nodes."""
 
@@ -105,8 +167,7 @@ class Printer:
 
 def _open(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Store, str]:
     arguments.secrets = secrets = Secrets()  # for whoever tells how it ended
-    given = {"addressing": arguments.addressing} if arguments.addressing else {}
-    stores = open_stores(environ, secrets, Terminal(secrets, quiet=True), **given)
+    stores = open_stores(environ, secrets, StderrLog(secrets, quiet=True), **store_options(arguments))
     location = parse(arguments.url)
     if location.is_remote:
         return stores.open(location), location.as_directory().path

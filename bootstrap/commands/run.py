@@ -1,79 +1,80 @@
-"""``bootstrap run [OPTIONS] -- COMMAND [ARG...]``: the main job. Options never do work; the lifecycle does."""
+"""``bootstrap run [OPTIONS] -- COMMAND [ARG...]``: the main job. Options never do work; the lifecycle does.
+
+    bootstrap run -- python train.py --epochs 10
+    bootstrap run --code obs://bucket/mnist/ --output out=obs://bucket/models/ -- python mnist/train.py
+    bootstrap run --launcher torchrun --barrier -- train.py
+    bootstrap run --job-dir /tmp/job --code ./src/ --log "$PWD/logs" -- python src/train.py
+    bootstrap run --grace 2m --timeout 12h --max-restarts 3 -- bash run.sh
+
+Each setting is an option and a variable: see docs/settings.md.
+"""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import os
-import shutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from .. import settings
 from ..errors import BootstrapError, catalogue
+from ..reporting.prose import origin
+from .support.job_arguments import ALONE, add_settings, asked
+from .support.parser import Parser
 
-if TYPE_CHECKING:
-    from ..cli import Parser
+__all__ = ["ALONE", "add_arguments", "main"]
 
-_INTRODUCTION = """\
-usage: bootstrap run [OPTIONS] [--] COMMAND [ARG...]
+_INTRODUCTION = (
+    "Takes a training job from boot to exit in seven steps: identify the platform, unlock the credentials, connect,"
+    " fetch the code and inputs, launch the command, deliver its log and outputs, conclude with its exit code. Without"
+    " options, all that is needed is taken from the platform's environment.",
+    "`bootstrap run --plan ...` shows all that would be done and does nothing; `bootstrap doctor ...` checks it.",
+    "Each setting is an option and an environment variable. The first of these that is there wins: option, variable,"
+    " what the platform says, the default. `now:` is what this environment gives, and from where. Durations take s, m,"
+    " h or d behind the number (90, 10m), sizes K, M, G or T (512M).",
+)
 
-Takes a training job from boot to exit in seven steps: identify the platform, unlock the credentials, connect,
-fetch the code and inputs, launch the command, deliver its log and outputs, conclude with its exit code.
-Without options, all that is needed is taken from the platform's environment.
-
-Each setting is an option and an environment variable. The first of these that is there wins: option, variable,
-what the platform says, the default. `now:` is what this environment gives, and from where.
-"""
-
-_EXIT_CODES = """\
-Exit codes: the command's own, unchanged (128+n when signal n ended it). Failures of the bootstrap itself have the
-codes below; 1xx means the job as it stands cannot work, 2xx that the same job may work when started again.
-"""
+_EXIT_CODES = (
+    "The command's own, unchanged (128+n when signal n ended it). Failures of the bootstrap itself have the codes"
+    " below; 1xx means the job as it stands cannot work, 2xx that the same job may work when started again."
+)
 
 
 def add_arguments(parser: Parser) -> None:
     parser.describe = lambda: describe(os.environ)
-    # Every option stays a text until `settings.resolve`, which gives options and variables the same parser and words.
-    for name, knob, _ in settings.knobs():
-        if knob.parse is settings.flag:
-            parser.add_argument(settings.option(name), action=argparse.BooleanOptionalAction, default=None)
-        else:
-            parser.add_argument(settings.option(name), action="append" if knob.many else "store")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
+    parser.add_argument("--plan", action="store_true")
+    add_settings(parser)
 
 
 def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if arguments.plan:
+        from . import plan
+
+        return plan.main(arguments, environ)
     gc.disable()  # what is imported is there to stay: searches for garbage among it are 4 ms of our start
     from ..lifecycle import run
 
     gc.freeze()
     gc.enable()
-    given = vars(arguments)
-    options = {name: given[name] for name, _, _ in settings.knobs() if given[name] is not None}
-    command = given["command"]
-    return run(options, command[1:] if command[:1] == ["--"] else command, environ)
+    return run(*asked(arguments), environ)
 
 
 def describe(environ: Mapping[str, str]) -> str:
     """The help text: all settings in one table with what this environment makes of them, and the exit codes."""
     import textwrap
 
-    from ..platforms import identify, salvage
-    from ..storage.url import shown
-    from . import here
+    from ..platforms import known
+    from ..storage.model.url import shown
+    from .support import helptext, here
 
-    width = max(60, min(shutil.get_terminal_size().columns, 120))
-    problems: list[BootstrapError] = []
-    try:
-        facts = identify(environ)
-    except BootstrapError as error:  # help must come, and say so, in a broken environment most of all
-        facts = salvage(environ)
-        problems.append(error)
+    width = max(60, helptext.width())
+    # help must come, and say so, in a broken environment most of all
+    facts, trouble = known(environ, name=environ.get(settings.variable("platform")) or None)
+    problems: list[BootstrapError] = [trouble] if trouble else []
     resolved = settings.resolve({}, environ, facts.defaults, problems=problems)
     mask = here.masker(environ)  # before lines are broken, which would tear secrets apart
     current = {
-        name: f"{'***' if knob.secret else mask(shown(_shown(getattr(resolved.settings, name))))} from {source}"
+        name: f"{'***' if knob.secret else mask(shown(_shown(getattr(resolved.settings, name))))} {origin(source)}"
         for name, knob, _ in settings.knobs()
         if (source := resolved.sources[name]) != "default"
     }
@@ -81,7 +82,9 @@ def describe(environ: Mapping[str, str]) -> str:
     if problems:
         platform += f" It cannot be used as it is: {mask(str(problems[0]))}"
 
-    lines = [_INTRODUCTION, *textwrap.wrap(platform, width)]
+    lines = ["usage: bootstrap run [OPTIONS] [--] COMMAND [ARG...]"]
+    for paragraph in (*_INTRODUCTION, platform):
+        lines += ["", *textwrap.wrap(paragraph, width)]
     group = ""
     for name, knob, default in settings.knobs():
         if knob.group != group:
@@ -96,8 +99,11 @@ def describe(environ: Mapping[str, str]) -> str:
         lines.append(f"{'':8}{settings.variable(name)}")
         if name in current:
             lines += textwrap.wrap(f"now: {current[name]}", width, initial_indent=" " * 8, subsequent_indent=" " * 13)
-    lines += ["", _EXIT_CODES]
-    lines += [f"  {kind.code:>3}  {kind.id:<23} {kind.meaning}" for kind in catalogue()]
+    lines += ["", "Exit codes:", *textwrap.wrap(_EXIT_CODES, width, initial_indent="  ", subsequent_indent="  "), ""]
+    for kind in catalogue():
+        told = f"  {kind.code:>3}  {kind.id:<23} {kind.meaning}"
+        lines += textwrap.wrap(told, width, subsequent_indent=" " * 31, drop_whitespace=True)
+    lines += ["", helptext.examples(__doc__)]
     return "\n".join(lines) + "\n"
 
 

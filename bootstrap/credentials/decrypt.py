@@ -13,15 +13,15 @@ Plaintexts stay in our memory: no shell, no temporary file, no argument list. (A
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
 from ..errors import SecretUnreadable
 from ..job import Log
+from ..masking.registry import Secrets
+from ..reporting.prose import counted
 from .names import DLS_CIPHER, DLS_KEY_FILE, DLS_KEY_SERVICE, OUR_CIPHER, OUR_KEY_FILE
-from .registry import Secrets
 from .sealing import Seal, key_file_warning
 
 LIMIT = 30.0
@@ -112,7 +112,7 @@ def _with_key_client(
     plains = [_register(secrets, log, f"dls-key-client line {n}", os.fsdecode(line)) for n, line in enumerate(lines, 1)]
     if len(plains) != len(variables):
         raise SecretUnreadable(
-            f"dls-key-client printed {len(plains)} lines for {len(variables)} ciphertexts",
+            f"dls-key-client printed {counted(len(plains), 'line')} for {counted(len(variables), 'ciphertext')}",
             where=", ".join(variables),
             why="which plaintext belongs to which variable cannot be told",
             remedy=f"check that all were encrypted for the job of {DLS_KEY_SERVICE[1]}",
@@ -143,6 +143,8 @@ def _register(secrets: Secrets, log: Log, name: str, plain: str) -> str:
 
 
 def _tool(name: str, environ: Mapping[str, str], variables: Sequence[str]) -> str:
+    import shutil  # wanted where something is encrypted for the platform's tools only
+
     path = shutil.which(name, path=environ.get("PATH", os.defpath))
     if path is None:
         raise _closed(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..errors import SecretUnreadable
 from ..job import Log
+from ..masking.registry import Secrets
 from .hardening import loose_permissions
 from .names import is_secret_part
-from .registry import Secrets
 
 LARGEST = 1 << 20
 """Bytes. A file larger than this is no secret, and a device that never ends must not fill our memory."""

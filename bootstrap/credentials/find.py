@@ -13,15 +13,16 @@ The places, in the order in which they count:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from ..errors import CredentialsExpired, CredentialsMissing, SecretUnreadable
+from ..errors import CredentialsExpired, CredentialsMissing, KeysUnavailable, SecretUnreadable
 from ..job import Credentials, Log
-from .expiry import seconds_left
-from .files import SecretFiles
-from .names import OURS, PROFILE_FILES, THEIRS
-from .places import Place, boto_chain, file_variables, metadata_service, profile_file, secrets_directory, variables
-from .registry import Secrets
+from ..masking.registry import Secrets
+
+if TYPE_CHECKING:
+    from .places import Place
 
 SECRETS_DIR = "/run/secrets"
 """Where Docker, Swarm and Podman mount secrets."""
@@ -47,10 +48,14 @@ def find(
     ``decrypted`` holds plaintexts by name (:func:`.decrypt.decrypt_environment`). ``metadata_url`` is empty for not
     asking the metadata service (:data:`.metadata.DEFAULT_URL` is where clouds have it).
     """
-    files = SecretFiles(secrets, log)
     profile = profile or environ.get("AWS_PROFILE") or "default"
 
     def places() -> Iterator[Place]:
+        from .files import SecretFiles  # with all the places: a job whose places are all local never looks at one
+        from .names import OURS, PROFILE_FILES, THEIRS
+        from .places import boto_chain, file_variables, metadata_service, profile_file, secrets_directory, variables
+
+        files = SecretFiles(secrets, log)
         yield variables(OURS, environ, decrypted or {}, files)
         if credentials_file:
             yield profile_file("--credentials-file", credentials_file, profile, files)
@@ -65,18 +70,18 @@ def find(
             yield metadata_service(metadata_url, files)
         yield boto_chain(files, metadata=bool(metadata_url))
 
-    return Keyring(tuple(places()), secrets, log)
+    return Keyring(lambda: tuple(places()), secrets, log)
 
 
 class Keyring:
     """A :class:`~bootstrap.job.CredentialsProvider` over all places; safe to call from several threads.
 
     Every call reads the places again, so that keys which somebody renews are found. Keys that have ended are passed
-    over for those of a later place.
+    over for those of a later place. ``places`` is asked once, with the first call.
     """
 
-    def __init__(self, places: tuple[Place, ...], secrets: Secrets, log: Log) -> None:
-        self._places = places
+    def __init__(self, places: Callable[[], tuple[Place, ...]], secrets: Secrets, log: Log) -> None:
+        self._find_places = places
         self._secrets = secrets
         self._log = log
         self._lock = threading.Lock()
@@ -91,6 +96,7 @@ class Keyring:
         :raises CredentialsMissing: there are none; names every place looked at
         :raises CredentialsExpired: there are some, and all have ended
         :raises SecretUnreadable: there are none, and a place that may have them cannot be read
+        :raises KeysUnavailable: there are none, and a service that may have them does not answer now
         """
         with self._lock:
             before = self._current
@@ -113,6 +119,16 @@ class Keyring:
                 self._former.append(before)
                 self._forget_the_oldest(self._current)
             return self._current
+
+    @cached_property
+    def _places(self) -> tuple[Place, ...]:
+        return self._find_places()
+
+    def values(self) -> set[str]:
+        """The parts of all keys that were handed out, whatever their place. Reads nothing."""
+        with self._lock:
+            known = [*self._former, *([self._current] if self._current else [])]
+        return {part for one in known for part in _identity(one) if part}
 
     def rejected(self, credentials: Credentials) -> None:
         """The store says that these have ended: they are not handed out again, whatever their place says of them."""
@@ -141,8 +157,9 @@ class Keyring:
         if ended:
             raise _expired(ended[0])
         if broken:
-            broken[0].why = "; ".join([broken[0].why, *odd])
-            raise broken[0]
+            told = next((error for error in broken if isinstance(error, KeysUnavailable)), broken[0])
+            told.why = "; ".join([told.why, *odd])
+            raise told
         looked = "; ".join(place.name for place in self._places)
         raise CredentialsMissing(
             "there is no access key for the object store",
@@ -150,6 +167,8 @@ class Keyring:
         )
 
     def _has_ended(self, credentials: Credentials) -> bool:
+        from .expiry import seconds_left
+
         left = seconds_left(credentials)
         return _identity(credentials) in self._rejected or (left is not None and left <= 0)
 

@@ -6,10 +6,10 @@ import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-_PR_GET_DUMPABLE = 3
+from ..values import dataclass
+
 _PR_SET_DUMPABLE = 4
 
 
@@ -46,6 +46,11 @@ class Hardening:
     dumpable_off: bool
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def none(cls) -> Hardening:
+        """Nothing has been done yet: the limits as they are now."""
+        return cls(resource.getrlimit(resource.RLIMIT_CORE), False)
+
     @contextmanager
     def as_before_for_children(self) -> Iterator[None]:
         """Start the user's command inside: a child inherits limits, and its core dumps are its owner's business.
@@ -76,11 +81,6 @@ def harden() -> Hardening:
     why = _set_dumpable(False)
     notes = (f"our process stays readable to others of its user: {why}",) if why else ()
     return Hardening(core, not why, notes)
-
-
-def dumpable() -> bool:
-    """Whether the kernel lets others of our user look into this process."""
-    return _prctl(_PR_GET_DUMPABLE, 0) == 1
 
 
 def _set_dumpable(on: bool) -> str:

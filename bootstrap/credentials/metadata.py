@@ -14,7 +14,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from ..errors import SecretUnreadable, UsageError
+from ..errors import KeysUnavailable, SecretUnreadable, UsageError
 
 DEFAULT_URL = "http://169.254.169.254"
 LIMIT = 2.0
@@ -27,7 +27,9 @@ _LARGEST = 64 * 1024
 
 
 def read(url: str = DEFAULT_URL, limit: float = LIMIT) -> dict[str, str]:
-    """The service's ``credential``, as it stands. :raises SecretUnreadable: no whole answer within ``limit`` seconds"""
+    """The service's ``credential``, as it stands. :raises KeysUnavailable: no whole answer within
+    ``limit`` seconds, or one that says try again :raises SecretUnreadable: an answer without keys
+    """
     import http.client  # not for jobs that never ask
 
     host, port = _address(url)
@@ -39,16 +41,16 @@ def read(url: str = DEFAULT_URL, limit: float = LIMIT) -> dict[str, str]:
         elif status in (404, 405):
             headers = {}
         else:
-            raise _unreadable(url, f"HTTP status {status} for a session token")
+            raise _unreadable(url, f"HTTP status {status} for a session token", status)
         status, body = _ask(host, port, "GET", _KEY_PATH, headers, until)
     except ValueError:  # what http.client says of a token with a line break would quote it
         raise _unreadable(url, "its session token cannot be one") from None
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() >= until:
-            raise _unreadable(url, f"no whole answer within {limit:g} s") from None
-        raise _unreadable(url, str(error) or type(error).__name__) from None
+            raise _unavailable(url, f"no whole answer within {limit:g} s") from None
+        raise _unavailable(url, str(error) or type(error).__name__) from None
     if status != 200:
-        raise _unreadable(url, f"HTTP status {status}; has the machine an agency?")
+        raise _unreadable(url, f"HTTP status {status}; has the machine an agency?", status)
     try:
         credential = json.loads(body)["credential"]
         return {key: str(credential.get(key) or "") for key in ("access", "secret", "securitytoken", "expires_at")}
@@ -102,10 +104,16 @@ def _cut(connected: socket.socket) -> None:
         pass
 
 
-def _unreadable(url: str, why: str) -> SecretUnreadable:
+def _unreadable(url: str, why: str, status: int = 200) -> SecretUnreadable:
+    if status >= 500 or status == 429:
+        return _unavailable(url, f"HTTP status {status}")
     return SecretUnreadable(
         "the metadata service gave no keys",
         where=url,
         why=why,
         remedy="give the machine an agency that may use the store, or keys in another way",
     )
+
+
+def _unavailable(url: str, why: str) -> KeysUnavailable:
+    return KeysUnavailable("the metadata service gave no keys", where=url, why=why)

@@ -8,7 +8,9 @@ how Huawei's samples spell it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from ..ground.patterns import pattern
+from ..values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,13 @@ def is_ours_alone(name: str) -> bool:
     }
 
 
+def holds_store_key(name: str) -> bool:
+    """Whether a variable's value is itself a key or a token of the store: no file's name, and no time."""
+    return name == "AWS_CONTAINER_AUTHORIZATION_TOKEN" or any(
+        name in (family.key, family.secret, *family.tokens) for family in FAMILIES
+    )
+
+
 def gives_store_access(name: str) -> bool:
     """Whether a variable holds, decrypts to, or leads to credentials: what ``--pass-credentials no`` takes away."""
     return (
@@ -100,9 +109,9 @@ def gives_store_access(name: str) -> bool:
 
 # How people name secrets. *_TOKENS is left out on purpose: MAX_TOKENS=1000000 is a number, and no secret. Some names
 # have nothing between their words: PGPASSWORD, SSHPASS.
-_SECRET_NAME = re.compile(
+_SECRET_NAME = pattern(
     r"PASSWORDS?$|PASSWD$|PASSPHRASE$|SSHPASS$"
-    r"|(?:^|_)(?:PASS|SECRETS?|TOKEN|CREDENTIALS?|(?:API|ACCESS|ACCOUNT|SECRET|PRIVATE|AUTH|ENCRYPTION|KAGGLE)_?KEY"
+    r"|(?:^|_)(?:PASS|SECRETS?|TOKEN|CREDENTIALS?|(?:API|ACCESS|ACCOUNT|STORAGE|FSSPEC_OSS|SECRET|PRIVATE|AUTH|ENCRYPTION|KAGGLE)_?KEY"
     r"|SECRET_ACCESS_KEY|ACCESS_KEY_ID|AK|SK|CONNECTION_STRING|AUTHORIZATION_TOKEN)$",
     re.IGNORECASE,
 )

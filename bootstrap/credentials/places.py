@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SecretUnreadable
 from ..job import Credentials
-from . import metadata as service
+from ..values import dataclass
 from .chain import BotoChain
 from .expiry import parse_time
 from .files import SecretFiles, real_directory, unchanged_while
@@ -143,6 +142,8 @@ def secrets_directory(directory: str, files: SecretFiles) -> Place:
 
 def metadata_service(url: str, files: SecretFiles) -> Place:
     def read() -> Credentials | str:
+        from . import metadata as service  # asked by choice only
+
         answer = service.read(url)
         for part in ("access", "secret", "securitytoken"):
             files.register(f"metadata service ({part})", answer[part])

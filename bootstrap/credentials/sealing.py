@@ -120,6 +120,6 @@ def _aesgcm() -> type[AESGCM]:
         raise SecretUnreadable(
             "variables of the form BOOTSTRAP_SECRET__NAME need the package cryptography",
             why="it is not installed in the bootstrap's own Python",
-            remedy="pip install 'modelarts-bootstrap[secrets]'",
+            remedy="pip install 'cryptography>=42' where bootstrap is installed; the runtime /opt/bootstrap has it",
         ) from None
     return AESGCM

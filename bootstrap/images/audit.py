@@ -6,9 +6,10 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 
+from ..reporting.prose import counted
 from .contracts import GB
-from .findings import Finding, Level, Question, listed
-from .tree import Entry, Image
+from .findings import ImageFinding, Question, Severity, listed
+from .tree import Image, ImageEntry
 
 SYSTEM = ("bin", "sbin", "usr", "lib", "lib64")
 OF_EVERY_IMAGE = re.compile(  # of /etc: users, what is made of other files, and what engines write into a container
@@ -20,7 +21,7 @@ DRIVER = re.compile(
 NOT_A_DRIVER = re.compile(r"/(compat|stubs|cuda-compat[^/]*|devlib)/")  # for older drivers, and for linking
 
 
-def setuid(asked: Question) -> Iterator[Finding]:
+def setuid(asked: Question) -> Iterator[ImageFinding]:
     known = asked.base.entries if asked.base else {}
     found = [
         path
@@ -36,18 +37,20 @@ def setuid(asked: Question) -> Iterator[Finding]:
     if asked.contract.audited and asked.base:
         what += " that the base image does not have"
         remedy = f"RUN chmod a-s {' '.join(f'/{path}' for path in found)}"
-        yield Finding(Level.ERROR, "setuid", what, listed(found), "the platform's audit refuses the image", remedy)
+        yield ImageFinding(
+            Severity.ERROR, "setuid", what, listed(found), "the platform's audit refuses the image", remedy
+        )
     elif asked.contract.audited:
         why = "the platform's audit refuses new ones; without --base, new and old cannot be told apart"
         remedy = "give --base; RUN chmod a-s for those that it does not have, and only for those"
-        yield Finding(Level.WARNING, "setuid", what, listed(found), why, remedy)
+        yield ImageFinding(Severity.WARNING, "setuid", what, listed(found), why, remedy)
     else:
         why = "hardened clusters refuse them, and they do nothing under no-new-privileges"
         remedy = "RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} +"
-        yield Finding(Level.NOTE, "setuid", what, listed(found), why, remedy)
+        yield ImageFinding(Severity.NOTE, "setuid", what, listed(found), why, remedy)
 
 
-def system_files(asked: Question) -> Iterator[Finding]:
+def system_files(asked: Question) -> Iterator[ImageFinding]:
     base, audited = asked.base, asked.contract.audited
     if base is None:
         return
@@ -55,8 +58,8 @@ def system_files(asked: Question) -> Iterator[Finding]:
     changed, removed = _differences(asked.image, base.below(*SYSTEM))
     for id, word, paths in (("system-changed", "changed", changed), ("system-removed", "removed", removed)):
         if paths:
-            yield Finding(
-                Level.ERROR if audited else Level.NOTE,
+            yield ImageFinding(
+                Severity.ERROR if audited else Severity.NOTE,
                 id,
                 f"{len(paths)} system files were {word}, compared with {base.source}",
                 listed(paths),
@@ -72,10 +75,10 @@ def system_files(asked: Question) -> Iterator[Finding]:
     changed, removed = _differences(asked.image, [*etc, *tools])
     paths = sorted(changed + removed)
     if paths:
-        yield Finding(
-            Level.WARNING,
+        yield ImageFinding(
+            Severity.WARNING,
             "configuration-changed",
-            f"{len(paths)} files of /etc and of {asked.contract.home} were changed, compared with {base.source}",
+            f"{counted(len(paths), 'changed file')} of /etc and of {asked.contract.home}, compared with {base.source}",
             listed(paths),
             "the audit of ModelArts v1 also compares important files of /etc and its tools in the home; which ones is "
             "not documented",
@@ -83,7 +86,7 @@ def system_files(asked: Question) -> Iterator[Finding]:
         )
 
 
-def _differences(image: Image, old: Iterable[tuple[str, Entry]]) -> tuple[list[str], list[str]]:
+def _differences(image: Image, old: Iterable[tuple[str, ImageEntry]]) -> tuple[list[str], list[str]]:
     """What is no longer as it was, and what is gone."""
     changed, removed = [], []
     for path, entry in old:
@@ -97,24 +100,26 @@ def _differences(image: Image, old: Iterable[tuple[str, Entry]]) -> tuple[list[s
     return changed, removed
 
 
-def _identity(entry: Entry) -> tuple[object, ...]:
+def _identity(entry: ImageEntry) -> tuple[object, ...]:
     """Without the digest, which is missing where a file was closed to us."""
     return entry.mode, entry.uid, entry.gid, entry.size if entry.is_file else 0, entry.target
 
 
-def size(asked: Question) -> Iterator[Finding]:
+def size(asked: Question) -> Iterator[ImageFinding]:
     image, contract = asked.image, asked.contract
     told = f"{image.size / GB:.2f} GB unpacked"
     big = listed(_largest(image))
     remedy = "use a runtime image instead of a devel one, clean caches in the same RUN, copy from a build stage"
     if contract.largest and image.size > contract.largest:
         why = f"{contract.title} admits {contract.largest / GB:g} GB"
-        yield Finding(Level.ERROR, "size", f"the image is too large: {told}", f"the largest: {big}", why, remedy)
+        yield ImageFinding(
+            Severity.ERROR, "size", f"the image is too large: {told}", f"the largest: {big}", why, remedy
+        )
     elif contract.advised and image.size > contract.advised:
         why = f"{contract.title} advises at most {contract.advised / GB:g} GB: starting takes long otherwise"
-        yield Finding(Level.WARNING, "size", f"the image is large: {told}", f"the largest: {big}", why, remedy)
+        yield ImageFinding(Severity.WARNING, "size", f"the image is large: {told}", f"the largest: {big}", why, remedy)
     else:
-        yield Finding(Level.NOTE, "size", told)
+        yield ImageFinding(Severity.NOTE, "size", told)
 
 
 def _largest(image: Image) -> list[str]:
@@ -122,7 +127,7 @@ def _largest(image: Image) -> list[str]:
     return [path for _, path in sorted(files, reverse=True)[:4]]
 
 
-def driver(asked: Question) -> Iterator[Finding]:
+def driver(asked: Question) -> Iterator[ImageFinding]:
     found = [
         path
         for path, entry in sorted(asked.image.entries.items())
@@ -130,8 +135,8 @@ def driver(asked: Question) -> Iterator[Finding]:
         if entry.is_file and entry.size and DRIVER.search(path) and not NOT_A_DRIVER.search(f"/{path}")
     ]
     if found:
-        yield Finding(
-            Level.ERROR,
+        yield ImageFinding(
+            Severity.ERROR,
             "driver",
             "files of an accelerator's driver are in the image",
             listed(found),

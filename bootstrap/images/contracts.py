@@ -4,8 +4,7 @@ like; ``any`` asks only for what is asked everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..values import dataclass
 from .tree import Image
 
 GB = 10**9

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
+from ..values import dataclass
 from .contracts import Contract
 from .tree import Image
 
 
-class Level(str, Enum):
+class Severity(str, Enum):
     """``error``: a job would fail, or not be admitted. ``warning``: some would. ``note``: good to know."""
 
     ERROR = "error"
@@ -19,8 +19,8 @@ class Level(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    level: Level
+class ImageFinding:
+    level: Severity
     id: str
     what: str
     where: str = ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import os
 import posixpath
 import re
@@ -17,13 +16,14 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar, cast
 
 from ..errors import ArchiveInvalid, NothingThere, PathUnusable
-from ..tars import StrictHeader
-from .tree import HEAD, TEXTS, Config, Entry, Image
+from ..ground.tars import StrictHeader
+from ..values import replace
+from . import bounds, zstd
+from .tree import HEAD, TEXTS, Config, Image, ImageEntry
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"  # OCI image layer specification, "Whiteouts"
 TYPES = {
@@ -98,7 +98,7 @@ def _signs_of_damage() -> tuple[type[Exception], ...]:
 
 def _root(root: Path, source: str, digests: bool) -> Image:
     """Every file of the root's own file system: what is mounted into a container is no part of its image."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ImageEntry] = {}
     unread: list[str] = []
     seen: set[tuple[int, int]] = set()
     device, size, mounted = root.stat().st_dev, 0, _mount_points(os.path.realpath(root))
@@ -133,8 +133,8 @@ def _mount_points(root: str) -> set[str]:
     return {os.path.relpath(point, root) for point in points if point.startswith(root.rstrip("/") + "/")}
 
 
-def _of_file(path: str, relative: str, found: os.stat_result, digests: bool) -> Entry:
-    entry = Entry(found.st_mode, found.st_uid, found.st_gid, found.st_size)
+def _of_file(path: str, relative: str, found: os.stat_result, digests: bool) -> ImageEntry:
+    entry = ImageEntry(found.st_mode, found.st_uid, found.st_gid, found.st_size)
     if entry.is_link:
         return replace(entry, target=os.readlink(path))
     if entry.is_file and _wanted(relative, entry, digests):
@@ -165,7 +165,8 @@ class _Files(Protocol):
 class _Archive:
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
-        self._members = {posixpath.normpath(member.name): member for member in tar.getmembers()}  # some begin with ./
+        found = bounds.members(tar, bounds.Kept())
+        self._members = {posixpath.normpath(member.name): member for member in found}  # some begin with ./
 
     def has(self, name: str) -> bool:
         return name in self._members
@@ -193,25 +194,27 @@ def _oci(archive: _Files, source: str, kind: str, digests: bool) -> Image:
     if not images:
         raise ValueError("none of the images of its index.json is in it")
     manifest = images[0]
-    names = [_blob(layer) for layer in _part(manifest, "layers", list)]
+    names = [_blob(layer) for layer in _part(manifest, "layers", list)[: bounds.MOST_LAYERS + 1]]
     config = _json(archive, _blob(_part(manifest, "config", dict)), dict)
     return _layered(archive, source, _first(kind, len(images)), config, names, digests)
 
 
-def _manifests(archive: _Files, name: str, seen: set[str]) -> Iterator[dict[str, Any]]:
+def _manifests(archive: _Files, name: str, seen: set[str], deep: int = 0) -> Iterator[dict[str, Any]]:
     """The images that an index names. It may name another index, with an image for each machine, of which an engine
     saves only those that it has; and statements about images (attestations), which are none.
     """
     if name in seen or not archive.has(name):
         return
     seen.add(name)
+    if len(seen) > bounds.MOST_INDEXES or deep > bounds.DEEPEST_INDEX:
+        raise ValueError("its index leads to too many others")
     document = _json(archive, name, dict)
     if "manifests" not in document:
         yield document
         return
     for named in _part(document, "manifests", list):
         if "vnd.docker.reference.type" not in _part(named, "annotations", dict, {}):
-            yield from _manifests(archive, _blob(named), seen)
+            yield from _manifests(archive, _blob(named), seen, deep + 1)
 
 
 def _docker(archive: _Files, source: str, digests: bool) -> Image:
@@ -230,15 +233,18 @@ def _first(kind: str, count: int) -> str:
 def _layered(
     archive: _Files, source: str, kind: str, told: Mapping[str, Any], names: list[str], digests: bool
 ) -> Image:
+    if len(bounds.words(names, "layers")) > bounds.MOST_LAYERS:
+        raise ValueError(f"it has more than {bounds.MOST_LAYERS} layers")
     layers = _Layers(digests)
     for name in names:
         with archive.open(name) as stream:
             magic = stream.read(4)
             stream.seek(0)
-            if magic == b"\x28\xb5\x2f\xfd":
-                raise ValueError(f"layer {name} is compressed with zstd: give the tar of docker export instead")
-            # gzip itself says when its file is cut off; tarfile's own stream does not.
-            plain = gzip.GzipFile(fileobj=stream) if magic.startswith(b"\x1f\x8b") else stream
+            plain: IO[bytes] = stream
+            if magic == zstd.MAGIC:
+                plain = zstd.opened(stream, name)
+            elif magic.startswith(b"\x1f\x8b"):  # gzip itself says when its file is cut off; tarfile's own does not
+                plain = cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
             with tarfile.open(fileobj=plain, mode="r|*", tarinfo=StrictHeader) as layer:
                 layers.add(layer)
             _to_the_end(plain)
@@ -250,9 +256,9 @@ def _config(told: Mapping[str, Any]) -> Config:
     inner = _part(told, "config", dict, {})
     return Config(
         user=_part(inner, "User", str, ""),
-        env=dict(item.split("=", 1) for item in _part(inner, "Env", list, []) if "=" in item),
-        entrypoint=tuple(_part(inner, "Entrypoint", list, [])),
-        command=tuple(_part(inner, "Cmd", list, [])),
+        env=dict(item.split("=", 1) for item in bounds.words(_part(inner, "Env", list, []), "Env") if "=" in item),
+        entrypoint=tuple(bounds.words(_part(inner, "Entrypoint", list, []), "Entrypoint")),
+        command=tuple(bounds.words(_part(inner, "Cmd", list, []), "Cmd")),
         machine=_part(told, "architecture", str, ""),
     )
 
@@ -261,62 +267,75 @@ class _Layers:
     """Layers put on each other: a later one replaces files, and its whiteouts remove them."""
 
     def __init__(self, digests: bool) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ImageEntry] = {}
         self.size = 0
         self._digests = digests
+        self._kept = bounds.Kept()
 
     def add(self, tar: tarfile.TarFile) -> None:
-        fresh: dict[str, Entry] = {}
-        for member in tar:
+        fresh: dict[str, ImageEntry] = {}
+        gone, emptied = set[str](), set[str]()
+        for member in bounds.members(tar, self._kept):
             path = posixpath.normpath(member.name).lstrip("/")
             directory, name = posixpath.split(path)
             if name == OPAQUE:
-                self._remove(directory, itself=False)
+                emptied.add(directory)
             elif name.startswith(WHITEOUT):
-                self._remove(posixpath.join(directory, name[len(WHITEOUT) :]), itself=True)
+                gone.add(posixpath.join(directory, name[len(WHITEOUT) :]))
             elif path not in ("", "."):
                 fresh[path] = self._entry(tar, member, path, fresh)
+                self._kept.add(len(fresh[path].head), entries=0)
                 self.size += member.size
             tar.members = []  # type: ignore[attr-defined]  # a stream needs no memory of what has passed
         for path, entry in fresh.items():
             old = self.entries.get(path)
             if old is not None and old.is_directory and not entry.is_directory:
-                self._remove(path, itself=True)
-            self.entries[path] = entry
+                emptied.add(path)
+        self._remove(gone, emptied)
+        self.entries.update(fresh)
 
     def image(self, source: str, kind: str) -> Image:
         if not self.entries:
             raise ValueError("there is no file in it")
+        implied = ImageEntry(stat.S_IFDIR | 0o755)
         for path in list(self.entries):
             while (path := posixpath.dirname(path)) and path not in self.entries:
-                self.entries[path] = Entry(stat.S_IFDIR | 0o755)  # some builders leave them out
+                self._kept.add(len(path))
+                self.entries[path] = implied  # some builders leave them out
         return Image(source, kind, self.entries, self.size)
 
-    def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, fresh: Mapping[str, Entry]) -> Entry:
+    def _entry(
+        self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, fresh: Mapping[str, ImageEntry]
+    ) -> ImageEntry:
         if member.islnk():  # a second name of a file that came before
             first = posixpath.normpath(member.linkname).lstrip("/")
-            return fresh.get(first) or self.entries.get(first) or Entry(stat.S_IFREG | member.mode)
+            return fresh.get(first) or self.entries.get(first) or ImageEntry(stat.S_IFREG | member.mode)
         kind = TYPES.get(member.type, stat.S_IFREG)
         target = member.linkname if member.issym() else ""
-        entry = Entry(kind | member.mode, member.uid, member.gid, member.size, target)
+        entry = ImageEntry(kind | member.mode, member.uid, member.gid, member.size, target)
         if entry.is_file and _wanted(path, entry, self._digests):
             stream = tar.extractfile(member)
             if stream is not None:
                 return _with_content(entry, path, stream, self._digests)
         return entry
 
-    def _remove(self, path: str, *, itself: bool) -> None:
-        inside = f"{path}/" if path else ""
-        for gone in [name for name in self.entries if name.startswith(inside)]:
-            del self.entries[gone]
-        if itself:
-            self.entries.pop(path, None)
+    def _remove(self, gone: set[str], emptied: set[str]) -> None:
+        """What whiteouts name, with all below: once a layer, since an archive may have as many of them as files."""
+        if not gone and not emptied:
+            return
+        without = gone | emptied
+        for path in list(self.entries):
+            above = path
+            while above and (above := posixpath.dirname(above)) not in without:
+                pass
+            if path in gone or above in without:
+                del self.entries[path]
 
 
 # --- content
 
 
-def _wanted(path: str, entry: Entry, digests: bool) -> bool:
+def _wanted(path: str, entry: ImageEntry, digests: bool) -> bool:
     return bool(entry.mode & 0o111) or path in TEXTS or (digests and _compared(path))
 
 
@@ -324,8 +343,8 @@ def _compared(path: str) -> bool:
     return path.startswith(DIGESTS_BELOW) or posixpath.dirname(path) in DIGESTS_IN
 
 
-def _with_content(entry: Entry, path: str, stream: IO[bytes], digests: bool) -> Entry:
-    head = stream.read() if path in TEXTS else stream.read(HEAD)
+def _with_content(entry: ImageEntry, path: str, stream: IO[bytes], digests: bool) -> ImageEntry:
+    head = stream.read(bounds.MOST_TEXT) if path in TEXTS else stream.read(HEAD)
     digest = ""
     if digests and _compared(path):
         running = hashlib.sha256(head)
@@ -340,7 +359,7 @@ def _with_content(entry: Entry, path: str, stream: IO[bytes], digests: bool) -> 
 
 def _json(archive: _Files, name: str, kind: type[Kind]) -> Kind:
     with archive.open(name) as stream:
-        document = json.load(stream)
+        document = bounds.json_document(stream, name)
     if not isinstance(document, kind):
         raise ValueError(f"{name} is not what it should be")
     return document
@@ -357,4 +376,6 @@ def _part(document: object, key: str, kind: type[Kind], default: Kind | None = N
 
 def _blob(described: object) -> str:
     algorithm, _, value = _part(described, "digest", str).partition(":")
+    if not algorithm.isalnum() or not value.isalnum():  # as a path it might lead out of the layout
+        raise ValueError("its description has no usable digest")
     return f"blobs/{algorithm}/{value}"

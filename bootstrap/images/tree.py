@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from ..values import dataclass, field
 
 HEAD = 4096  # bytes kept of a program: its #! line or its ELF header with the name of its loader
 TEXTS = ("etc/passwd", "etc/group")  # kept whole
@@ -14,7 +15,7 @@ ELF_MACHINES = {3: "386", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ImageEntry:
     """One file. ``mode`` has the type bits; ``target`` is a link's; ``digest`` is empty where it was not asked for."""
 
     mode: int
@@ -68,7 +69,7 @@ class Image:
 
     source: str
     kind: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, ImageEntry]
     size: int
     config: Config | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -97,11 +98,11 @@ class Image:
                 walked = here
         return walked
 
-    def find(self, path: str) -> Entry | None:
+    def find(self, path: str) -> ImageEntry | None:
         """What is at ``path``, links followed."""
         resolved = self.resolve(path)
         if resolved == "":
-            return Entry(stat.S_IFDIR | 0o755)
+            return ImageEntry(stat.S_IFDIR | 0o755)
         return self.entries.get(resolved) if resolved is not None else None
 
     def is_link(self, path: str) -> bool:
@@ -137,13 +138,13 @@ class Image:
         lines = (line.split(":") for line in self.text("etc/group").splitlines())
         return {int(fields[2]): fields[0] for fields in lines if len(fields) == 4 and fields[2].isdigit()}
 
-    def below(self, *directories: str) -> Iterator[tuple[str, Entry]]:
+    def below(self, *directories: str) -> Iterator[tuple[str, ImageEntry]]:
         """Everything below these directories, in the order of the paths' names."""
         starts = tuple(f"{directory}/" for directory in directories)
         return ((path, self.entries[path]) for path in sorted(self.entries) if path.startswith(starts))
 
 
-def may_write(entry: Entry, uid: int, gid: int) -> bool:
+def may_write(entry: ImageEntry, uid: int, gid: int) -> bool:
     """Whether this user may create files in that directory, by its mode alone."""
     if uid == 0:
         return True

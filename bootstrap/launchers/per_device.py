@@ -18,11 +18,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from ..errors import BootstrapError
-from .plan import as_python
-from .rank_failure import failed_first
+from ..ground.argv import as_python
+from ..ground.safe_files import open_own, replace_own
 from .rank_table import (
     Device,
     Table,
@@ -71,6 +73,11 @@ def run(command: Sequence[str], *, workspace: Path, deadline_s: float, environ: 
         crew.wait()
         raise
     return crew.wait()
+
+
+def failed_first(rank: int, exit_code: int) -> str:
+    """The line that tells of the first failing rank; :mod:`bootstrap.diagnosis.engines` reads it."""
+    return f"rank {rank} failed first, with {exit_code}; ending the others"
 
 
 class _Crew:
@@ -128,10 +135,16 @@ class _Crew:
 
     def _copy(self, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.stdout is not None
-        with log.open("ab") as file:
+        with ExitStack() as stack:
+            file: IO[bytes] | None = None
+            try:
+                own = open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                file = stack.enter_context(open(own, "ab", buffering=0))
+            except OSError as error:  # its words go on to the console and the log of all
+                _Stderr().warning(f"{log} is not written: {error.strerror}")
             for line in process.stdout:
-                file.write(line)
-                file.flush()
+                if file is not None:
+                    file.write(line)
                 _put(line)
 
     def _watch(self, process: subprocess.Popen[bytes], device: Device, copied: threading.Thread) -> None:
@@ -165,9 +178,7 @@ def _from_anywhere(command: Sequence[str]) -> list[str]:
 
 def _written(table: Table, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(table, indent=1))
-    draft.rename(path)
+    replace_own(path, json.dumps(table, indent=1).encode())
     return path
 
 

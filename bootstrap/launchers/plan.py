@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..job import Cluster, Node
+from ..values import dataclass, field
 
 DEFAULT_PORT = 29500  # torchrun's own
 
-_PYTHON = re.compile(r"python[0-9.]*")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 
@@ -30,7 +28,7 @@ class Removed(NamedTuple):
     why: str
 
 
-class File(NamedTuple):
+class EngineFile(NamedTuple):
     """A file that the engine reads; written before it starts."""
 
     path: str
@@ -42,8 +40,9 @@ class File(NamedTuple):
 class Situation:
     """What a launcher knows: the cluster, the command and environment as the user and the platform gave them.
 
-    ``interface`` is the chosen interface's name and ``address`` ours on it, empty when none was looked for.
-    ``directory`` is where files for the engine may be written (absolute).
+    ``interface`` is the chosen interface's name and ``address`` ours on it, empty when none was looked for;
+    ``interfaces`` are the names of all that this machine has.
+    ``directory`` is where files for the engine may be written (absolute); empty: nowhere.
     """
 
     cluster: Cluster
@@ -51,6 +50,7 @@ class Situation:
     environ: Mapping[str, str] = field(default_factory=dict)
     interface: str = ""
     address: str = ""
+    interfaces: tuple[str, ...] = ()
     directory: str = "/tmp"
     job_id: str = ""
 
@@ -73,7 +73,7 @@ class Plan:
     command: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
     remove: tuple[Removed, ...] = ()
-    files: tuple[File, ...] = ()
+    files: tuple[EngineFile, ...] = ()
     beside: tuple[str, ...] = ()
     beside_needs: tuple[str, int] | None = None
     beside_opens: tuple[str, int] | None = None
@@ -104,6 +104,22 @@ def master_port(cluster: Cluster, environ: Mapping[str, str]) -> str:
     return environ.get("MASTER_PORT", "").strip() or str(cluster.master.port or DEFAULT_PORT)
 
 
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    import socket  # most jobs are given one
+
+    with socket.create_server(("", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def launch_port(cluster: Cluster, environ: Mapping[str, str]) -> str:
+    """:func:`master_port` for a launcher that must be told one: a single node without any takes a free one, since two
+    jobs of one machine would both take the default, and the second would die.
+    """
+    given = environ.get("MASTER_PORT", "").strip() or cluster.size > 1 or cluster.master.port
+    return master_port(cluster, environ) if given else str(free_port())
+
+
 # --- variables ----------------------------------------------------------------------------------------------------
 
 
@@ -114,18 +130,52 @@ def unless_set(variables: Iterable[Variable], environ: Mapping[str, str]) -> tup
 
 def common(situation: Situation) -> tuple[Variable, ...]:
     """What every launcher gives: the interface for each library, unless set, and the job in plain words (ours)."""
-    libraries = interface_variables(situation.interface) if situation.cluster.size > 1 and situation.interface else ()
-    return unless_set(libraries, situation.environ) + tuple(job_variables(situation.cluster, situation.address))
+    libraries: Iterable[Variable] = ()
+    if situation.cluster.size > 1 and situation.interface:
+        libraries = interface_variables(situation.interface, situation.interfaces)
+    given = (*libraries, *evidence_variables(situation))
+    return unless_set(given, situation.environ) + tuple(job_variables(situation.cluster, situation.address))
 
 
-def interface_variables(interface: str) -> Iterator[Variable]:
-    """The interface for each communication library. NCCL and HCCL take prefixes unless a ``=`` stands in front, so
-    that ``ib0`` would mean ``ib01`` too; Gloo and TensorPipe take names and would not find ``=ib0``.
+RECORDINGS = ("TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE")
+"""In front of a rank's number: where PyTorch's flight recorder writes; the first counts."""
+
+
+def evidence_variables(situation: Situation) -> Iterator[Variable]:
+    """What engines write down of a failure is kept in our own directory, where it is read and delivered from: the files
+    of torchrun's processes, and PyTorch's flight recorder: the last collectives of each rank when one times out.
+
+    Of the recorder each thing has a name of today's and one of PyTorch 2.2 to 2.7; who has set either is left with it.
+    The buffer's 2,000 entries are PyTorch's own default since it has one; before that it was off.
     """
-    yield Variable("NCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in NCCL's grammar")
+    if not situation.directory:
+        return
+    yield Variable("PET_LOG_DIR", f"{situation.directory}/torchrun", "what torchrun's processes leave is kept")
+    if situation.cluster.size * (situation.cluster.slots or 1) < 2:
+        return
+    why = "the last collectives are kept, for who has to explain a hang"
+    for names, value in (
+        (("TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE"), "2000"),
+        (("TORCH_NCCL_DUMP_ON_TIMEOUT",), "1"),
+        (RECORDINGS, f"{situation.directory}/nccl_trace_rank_"),
+    ):
+        if not any(situation.environ.get(name) for name in names):
+            for name in names:
+                yield Variable(name, value, why)
+
+
+def interface_variables(interface: str, interfaces: Iterable[str]) -> Iterator[Variable]:
+    """The interface for each communication library. NCCL and HCCL take prefixes unless a ``=`` stands in front, so
+    that ``ib0`` means ``ib01`` too where there is one. Elsewhere the name alone says the same, and scripts copy
+    NCCL's value to Gloo and TensorPipe, which take names and would not find ``=ib0``.
+    """
+    longer = [name for name in interfaces if name != interface and name.startswith(interface)]
+    exact = f"={interface}" if longer else interface
+    why = f"exactly this interface, and not {longer[0]} as well" if longer else "the interface's name"
+    yield Variable("NCCL_SOCKET_IFNAME", exact, why)
     yield Variable("GLOO_SOCKET_IFNAME", interface, "the interface's name")
     yield Variable("TP_SOCKET_IFNAME", interface, "the interface's name")
-    yield Variable("HCCL_SOCKET_IFNAME", f"={interface}", "exactly this interface, in HCCL's grammar")
+    yield Variable("HCCL_SOCKET_IFNAME", exact, why)
 
 
 def job_variables(cluster: Cluster, address: str) -> Iterator[Variable]:
@@ -149,34 +199,3 @@ def past_proxies(situation: Situation) -> tuple[Variable, ...]:
     names = [*known.split(","), *(n.host for n in situation.cluster.nodes), *map(host_of, situation.cluster.nodes)]
     merged = ",".join(dict.fromkeys(name.strip() for name in names if name.strip()))
     return tuple(Variable(name, merged, "the nodes are dialled without a proxy") for name in ("no_proxy", "NO_PROXY"))
-
-
-# --- the command --------------------------------------------------------------------------------------------------
-
-
-class PythonCommand(NamedTuple):
-    """A Python program: the interpreter, and what follows (``script.py --lr 1`` or ``-m module --lr 1``)."""
-
-    interpreter: str
-    program: tuple[str, ...]
-
-    @property
-    def is_module(self) -> bool:
-        return self.program[0] == "-m"
-
-
-def as_python(command: tuple[str, ...]) -> PythonCommand | None:
-    """``train.py ...``, ``python train.py ...`` or ``python -u -m module ...`` taken apart; None for anything else.
-
-    ``-u`` is dropped, since PYTHONUNBUFFERED says the same; with any other option of Python it is left whole.
-    """
-    first, rest = command[0], command[1:]
-    if first.endswith(".py"):
-        return PythonCommand("python3", command)
-    if not _PYTHON.fullmatch(first.rpartition("/")[2]):
-        return None
-    while rest[:1] == ("-u",):
-        rest = rest[1:]
-    if not rest or (rest[0].startswith("-") and (rest[0] != "-m" or len(rest) < 2)):
-        return None
-    return PythonCommand(first, rest)

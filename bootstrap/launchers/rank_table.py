@@ -13,13 +13,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import ClusterMismatch, DeclarationUnreadable, PeersMissing
+from ..ground.wait import Wait
 from ..job import Log, StopRequest
-from ..wait import Wait
+from ..values import dataclass, replace
 
 FILE_NAME = "jobstart_hccl.json"
 _DEFAULT_DIRECTORY = "/user/config"
@@ -58,10 +58,10 @@ def wait_for_table(path: Path, *, deadline_s: float, stop: StopRequest, log: Log
     while not isinstance(seen := _look(path), dict):
         if not wait.again(path=str(path), seen=seen):
             raise PeersMissing(
-                "The rank table was not completed" + (wait.cause or f" in {deadline_s:g} s"),
+                "the rank table was not completed" + (wait.cause or f" in {deadline_s:g} s"),
                 where=str(path),
                 why=seen,
-                remedy="in a job with an own image set RANK_TABLE_FILE=/user/config: else the platform writes no table",
+                remedy="in a job with an image of its own, set RANK_TABLE_FILE=/user/config, or no table is written",
             )
     return seen
 
@@ -118,7 +118,7 @@ def convert(table: Table) -> Table:
 
 def _unreadable(error: Exception) -> DeclarationUnreadable:
     return DeclarationUnreadable(
-        "The rank table has another shape than expected",
+        "the rank table has another shape than expected",
         where=FILE_NAME,
         why=f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error),
         remedy="the table is written by the platform: report it there",
@@ -179,7 +179,7 @@ def _own_server(servers: list[str], environ: Mapping[str, str]) -> str:
             return environ[name]
     known = [f"{name}={environ[name]}" for name in (*_POD_NAMES, *_HOST_ADDRESSES) if environ.get(name)]
     raise ClusterMismatch(
-        "This node is not in the rank table",
+        "this node is not in the rank table",
         where=", ".join(known) or f"none of {', '.join((*_POD_NAMES, *_HOST_ADDRESSES))} is set",
         why=f"its servers are {', '.join(servers) or '(none)'}",
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import PathUnusable
+from ..ground.safe_files import replace_own
 from ..job import Cluster
 
 
@@ -22,7 +23,7 @@ def write_address_files(directory: Path, cluster: Cluster) -> tuple[Path, Path]:
     files = (directory / ".cluster_ib_ips", ",".join(entries)), (directory / ".local_ib_ip", cluster.me.address or "")
     for path, text in files:
         try:
-            path.write_text(text)
+            replace_own(path, text.encode())
         except OSError as error:
-            raise PathUnusable("An address file cannot be written", where=str(path), why=str(error.strerror)) from error
+            raise PathUnusable("an address file cannot be written", where=str(path), why=str(error.strerror)) from error
     return files[0][0], files[1][0]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from ..errors import InterfaceMissing
 from ..job import Sourced
+from ..values import dataclass, replace
 
 _HABITUAL = (("ib0", "the InfiniBand interface of ModelArts' pools"), ("bond0", "the bonded interface"))
 
@@ -53,6 +53,13 @@ class Interface:
         return f"{self.name} ({', '.join(told)})"
 
 
+def names() -> tuple[str, ...]:
+    """The names of all interfaces of this network namespace, up or down: one system call, no library."""
+    import socket  # here and not above: a job of one node never asks
+
+    return tuple(name for _, name in socket.if_nameindex())
+
+
 def inventory() -> tuple[Interface, ...]:
     """All interfaces of this network namespace, in the system's order."""
     import netifaces  # here and not above: a job of one node never pays for these two
@@ -91,7 +98,7 @@ def choose(asked: Sourced | None = None, *, required: bool = False) -> Interface
         problem = str(candidate) if candidate else f"{asked.value} is absent"
         if required:
             raise InterfaceMissing(
-                f"The network interface {asked.value} cannot be used",
+                f"the network interface {asked.value} cannot be used",
                 where=asked.source,
                 why=f"{problem}; there are: {'; '.join(str(interface) for interface in there) or 'none'}",
                 remedy="name one that is up and has an address, or leave it out",
@@ -108,7 +115,7 @@ def choose(asked: Sourced | None = None, *, required: bool = False) -> Interface
     others = sorted((i for i in there if i.usable), key=lambda i: i.loopback)
     if not others:
         raise InterfaceMissing(
-            "No network interface is up and has an address",
+            "no network interface is up and has an address",
             why=f"there are: {'; '.join(str(interface) for interface in there) or 'none'}",
         )
     return _chosen(others[0], "the first that is up; there is no default route", passed_over)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 from ..errors import PeersMissing
+from ..ground.wait import Wait
 from ..job import Log, StopRequest
-from ..wait import Wait
 
 _ONE_TRY = 5.0  # seconds
 
@@ -25,7 +25,7 @@ def wait_for_port(host: str, port: int, *, deadline_s: float, stop: StopRequest,
             why = error.strerror or str(error)
         if not wait.again(host=host, port=port, why=why):
             raise PeersMissing(
-                f"A port of another node does not answer{wait.cause}",
+                f"a port of another node does not answer{wait.cause}",
                 where=f"{host}, port {port}",
                 why=f"{why}, after {wait.elapsed:.0f} s",
                 remedy="look at that node's log, and whether this job's nodes may reach the port",

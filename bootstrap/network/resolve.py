@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import NameUnresolved
+from ..ground.wait import Wait
 from ..job import Log, StopRequest
-from ..wait import Wait
 
 _AT_ONCE = 32  # names asked for at the same time: a job of 256 nodes must not flood its name server
 
@@ -39,7 +39,7 @@ def resolve(host: str, *, deadline_s: float, stop: StopRequest, log: Log) -> lis
             return answer
         if not wait.again(host=host, answer=answer):
             raise NameUnresolved(
-                f"The host name {host} could not be resolved" + (wait.cause or f" within {deadline_s:g} s"),
+                f"the host name {host} could not be resolved" + (wait.cause or f" within {deadline_s:g} s"),
                 where=host,
                 why=f"{answer}, after {attempts} {'attempt' if attempts == 1 else 'attempts'}; resolver: {resolver()}",
             )
@@ -100,7 +100,7 @@ def resolver(root: Path = Path("/")) -> str:
     return f"{told}, search {' '.join(search)}" if search else told
 
 
-def _ask(host: str, patience_s: float, stop: StopRequest) -> list[str] | str:
+def _ask(host: str, timeout_s: float, stop: StopRequest) -> list[str] | str:
     """One question to the system's resolver: the addresses, or why there are none.
 
     getaddrinfo cannot be interrupted and may take tens of seconds when a name server is silent, so it runs in a
@@ -121,7 +121,7 @@ def _ask(host: str, patience_s: float, stop: StopRequest) -> list[str] | str:
             answers.put(list(dict.fromkeys(v4 + v6)) or "no address")
 
     threading.Thread(target=ask, name=f"ask-{host}", daemon=True).start()
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + timeout_s
     while True:
         try:
             return answers.get(timeout=max(0.0, min(0.2, end - time.monotonic())))

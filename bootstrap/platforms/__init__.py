@@ -4,6 +4,6 @@
 and a line in the table.
 """
 
-from .table import PLATFORMS, identify, salvage
+from .table import PLATFORMS, WRITTEN_BY_PEOPLE, choices, identify, known, salvage
 
-__all__ = ["PLATFORMS", "identify", "salvage"]
+__all__ = ["PLATFORMS", "WRITTEN_BY_PEOPLE", "choices", "identify", "known", "salvage"]

@@ -112,5 +112,5 @@ def _unreadable(where: str, wanted: str, found: object) -> DeclarationUnreadable
     excerpt = json.dumps(found, ensure_ascii=False, default=str)
     shown = excerpt if len(excerpt) <= 80 else excerpt[:77] + "..."
     return DeclarationUnreadable(
-        "A declaration of data has another shape than expected", where=where, why=f"wanted {wanted}, found {shown}"
+        "a declaration of data has another shape than expected", where=where, why=f"wanted {wanted}, found {shown}"
     )

@@ -6,14 +6,14 @@ utils.sh and helper scripts, and the ModelArts documentation's map from the old 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import PlatformIncomplete
+from ..ground.patterns import pattern
 from ..job import SINGLE_NODE, Cluster, Output, PlatformFacts, Sourced
 from . import declarations, strangers
-from .hosts import Claim, Group, assemble, split_list
+from .hosts import HostGroup, NodeClaim, assemble, split_host, split_list
 from .reading import (
     first,
     interface_asked,
@@ -23,6 +23,7 @@ from .reading import (
     slots_per_node,
     store_url,
     switched_on,
+    two_readings,
 )
 
 NAME = "dls"
@@ -32,15 +33,17 @@ _SIGNS = (
     "DLS_TRAIN_URL", "DLS_UPLOAD_LOG_OBS_DIR", "DLS_USE_DOWNLOADER", "DLS_USE_UPLOADER",
     "BATCH_WORKER_HOSTS", "BATCH_SERVER_HOSTS", "BATCH_CURRENT_HOST", "BATCH_TASK_CURRENT_INSTANCE",
 )  # fmt: skip
-_NUMBERED = re.compile(r"BATCH_CUSTOM([0-9]+)_HOSTS")
+_SWITCHES = {"DLS_APP_URL": "DLS_USE_DOWNLOADER", "DLS_UPLOAD_LOG_OBS_DIR": "DLS_USE_UPLOADER"}
+"""What has these variables used: switched off, the one is a local path, the other of no interest."""
+_NUMBERED = pattern(r"BATCH_CUSTOM([0-9]+)_HOSTS")
 # The single-node form has a dot in its name, so that no shell can read it: BATCH_jobab12cd34.0_HOSTS
-_DOTTED = re.compile(r"BATCH_.*\.0_HOSTS")
+_DOTTED = pattern(r"BATCH_.*\.0_HOSTS")
 
 
 def recognise(environ: Mapping[str, str], root: Path) -> str:
     """The variables that only this platform sets. Not every ``BATCH_``: people name ``BATCH_SIZE`` themselves."""
     signs = names_here(environ, _SIGNS)
-    signs += [name for name in environ if _NUMBERED.fullmatch(name) or _DOTTED.fullmatch(name)]
+    signs += [name for name in names_here(environ, environ) if _NUMBERED.fullmatch(name) or _DOTTED.fullmatch(name)]
     return _few(signs)
 
 
@@ -67,6 +70,9 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
     if switched_on(environ, "DLS_USE_UPLOADER") and "log" not in known:
         warnings.append("DLS_USE_UPLOADER is on but DLS_UPLOAD_LOG_OBS_DIR is empty: the log has no place to go")
 
+    taken = [name for name in ("DLS_APP_URL", "DLS_UPLOAD_LOG_OBS_DIR") if switched_on(environ, _SWITCHES[name])]
+    warnings += two_readings(environ, (*taken, "DLS_TRAIN_URL"), root)
+
     outputs: tuple[Output, ...] = ()
     if train_url := first(environ, "DLS_TRAIN_URL"):
         outputs = (Output("", store_url(train_url.value), train_url.source, name="train_url"),)
@@ -80,7 +86,7 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
         inputs=inputs,
         outputs=outputs,
         remove=remove,
-        environ=_dns_over_tcp(environ),
+        environ={**_dns_over_tcp(environ), **_own_port(environ)},
         scratch=environ.get("DLS_LOCAL_CACHE_PATH", "").strip(),
         notes=tuple(notes),
         warnings=(*warnings, *doubts),
@@ -120,12 +126,12 @@ def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]
                 why="neither BATCH_CUSTOM<i>_HOSTS nor BATCH_WORKER_HOSTS is set",
                 remedy="set one BATCH_CUSTOM<i>_HOSTS=host:port a node, or run one node with --platform local",
             )
-        return Cluster(SINGLE_NODE.nodes, slots=slots), []
+        return Cluster(SINGLE_NODE.nodes, slots=slots, source=count_source or SINGLE_NODE.source), []
     own = first(environ, "BATCH_CURRENT_HOST")
     # "the node's or pod's host name" by its documentation: not surely the name that the lists use, so a hint only
     instance = first(environ, "BATCH_TASK_CURRENT_INSTANCE")
     names = (instance.value,) if instance else ()
-    claim = Claim(
+    claim = NodeClaim(
         count=count,
         count_source=count_source,
         index=index,
@@ -143,28 +149,36 @@ def _role(taskgroup: str) -> str:
     return "ps" if taskgroup.strip() == "server" else "worker"
 
 
-def _groups(environ: Mapping[str, str]) -> list[Group]:
-    numbered = sorted((int(match[1]), name) for name in environ if (match := _NUMBERED.fullmatch(name)))
+def _groups(environ: Mapping[str, str]) -> list[HostGroup]:
+    here = names_here(environ, environ)
+    numbered = sorted((int(match[1]), name) for name in here if (match := _NUMBERED.fullmatch(name)))
     if numbered:
         gaps = sorted(set(range(numbered[-1][0])) - {position for position, _ in numbered})
         if gaps:
             raise PlatformIncomplete(
-                "A node is missing from ModelArts v1's host variables",
+                "a node is missing from ModelArts v1's host variables",
                 where=", ".join(f"BATCH_CUSTOM{position}_HOSTS" for position in gaps[:5]),
                 why=f"{numbered[-1][1]} is set",
             )
         hosts = tuple(host for _, name in numbered for host in split_list(environ[name], name))
         span = numbered[0][1] if len(numbered) == 1 else f"{numbered[0][1]} to {numbered[-1][1]}"
-        return [Group("worker", hosts, span)] if hosts else []
+        return [HostGroup("worker", hosts, span)] if hosts else []
     if workers := first(environ, "BATCH_WORKER_HOSTS"):
-        groups = [Group("worker", split_list(workers.value, workers.source), workers.source)]
+        groups = [HostGroup("worker", split_list(workers.value, workers.source), workers.source)]
         if servers := first(environ, "BATCH_SERVER_HOSTS"):
-            groups.append(Group("ps", split_list(servers.value, servers.source), servers.source))
+            groups.append(HostGroup("ps", split_list(servers.value, servers.source), servers.source))
         return groups
     for name in sorted(environ):
         if _DOTTED.fullmatch(name) and environ[name].strip():
-            return [Group("worker", split_list(environ[name], name), name)]
+            return [HostGroup("worker", split_list(environ[name], name), name)]
     return []
+
+
+def _own_port(environ: Mapping[str, str]) -> dict[str, str]:
+    """``BATCH_CURRENT_PORT``, where a container has none: that of ``BATCH_CURRENT_HOST``; guides' scripts read it."""
+    own = first(environ, "BATCH_CURRENT_HOST")
+    port = split_host(own.value, own.source)[1] if own and not environ.get("BATCH_CURRENT_PORT", "").strip() else None
+    return {"BATCH_CURRENT_PORT": str(port)} if port else {}
 
 
 def _dns_over_tcp(environ: Mapping[str, str]) -> dict[str, str]:

@@ -5,21 +5,22 @@ Platforms differ in where the lists come from; what makes a list believable is t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from ..errors import ClusterMismatch, PlatformIncomplete
 from ..job import Cluster, Node
+from ..values import dataclass
 
 # Who comes first when a job has several roles. Rank 0 must be the node that the others expect to meet: a master or
 # chief where there is one (Volcano's pytorch plugin and PAI-DLC count this way too). Roles not named here stand
-# after workers, in the alphabet's order, so that every node sorts alike.
+# after workers, in the alphabet's order and that of their numbers, so that every node sorts alike.
 ROLE_ORDER = ("chief", "master", "launcher", "head", "scheduler", "learner", "ps", "worker")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class HostGroup:
     """The hosts of one role in the platform's order, each with its port if one is given, and where they are listed."""
 
     role: str
@@ -28,7 +29,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class NodeClaim:
     """What the platform says of this node; any part may be missing.
 
     ``index`` counts within ``role``, or over all nodes when ``index_is_global``. ``host`` is this node's own entry as
@@ -57,16 +58,16 @@ def split_host(text: str, source: str) -> tuple[str, int | None]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise PlatformIncomplete("A host cannot be read", where=source, why=f"brackets do not match in {text!r}")
+            raise PlatformIncomplete("a host cannot be read", where=source, why=f"brackets do not match in {text!r}")
         port = rest[1:]
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
     if not host:
-        raise PlatformIncomplete("A host has no name", where=source, why=f"the entry is {text!r}")
+        raise PlatformIncomplete("a host has no name", where=source, why=f"the entry is {text!r}")
     if not port:
         return host, None
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise PlatformIncomplete("A host's port is not a port number", where=source, why=f"the entry is {text!r}")
+        raise PlatformIncomplete("a host's port is not a port number", where=source, why=f"the entry is {text!r}")
     return host, int(port)
 
 
@@ -85,17 +86,19 @@ def same_host(one: str, other: str) -> bool:
     return long == short or (long.startswith(f"{short}.") and not short.isdecimal())
 
 
-def in_order(groups: Iterable[Group]) -> list[Group]:
+def in_order(groups: Iterable[HostGroup]) -> list[HostGroup]:
     """The groups in the global order of their roles, the same on every node."""
 
-    def place(group: Group) -> tuple[int, str]:
+    def place(group: HostGroup) -> tuple[int, list[tuple[int, str]]]:
         role = group.role.lower()
-        return (ROLE_ORDER.index(role) if role in ROLE_ORDER else len(ROLE_ORDER), role)
+        known = ROLE_ORDER.index(role) if role in ROLE_ORDER else len(ROLE_ORDER)
+        # numbers as numbers: task-2 stands before task-10
+        return known, [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", role)]
 
     return sorted((group for group in groups if group.hosts), key=place)
 
 
-def assemble(groups: Sequence[Group], claim: Claim, slots: int = 0) -> tuple[Cluster, list[str]]:
+def assemble(groups: Sequence[HostGroup], claim: NodeClaim, slots: int) -> tuple[Cluster, list[str]]:
     """The cluster that ``groups`` list and ``claim`` places us in, and warnings about what could not be proven.
 
     Raises :class:`ClusterMismatch` when counts, duplicates or our own place contradict each other, and
@@ -111,7 +114,7 @@ def assemble(groups: Sequence[Group], claim: Claim, slots: int = 0) -> tuple[Clu
     return Cluster(nodes=nodes, node_rank=rank, slots=slots, source=source), warnings + doubts
 
 
-def _check_count(ordered: Sequence[Group], claim: Claim, source: str) -> None:
+def _check_count(ordered: Sequence[HostGroup], claim: NodeClaim, source: str) -> None:
     if claim.count is None:
         return
     # A job with roles may count all its nodes or those of one role; the documents leave it open, so both are right.
@@ -134,7 +137,7 @@ def _check_duplicates(entries: Sequence[tuple[str, int | None]], source: str) ->
     if twice:
         names = ", ".join(host if port is None else f"{host}:{port}" for host, port in twice)
         raise ClusterMismatch(
-            "A host is listed more than once", where=source, why=names, remedy="every node needs a host of its own"
+            "a host is listed more than once", where=source, why=names, remedy="every node needs a host of its own"
         )
     shared = [host for host, seen in Counter(host.lower() for host, _ in entries).items() if seen > 1]
     if shared:
@@ -144,7 +147,7 @@ def _check_duplicates(entries: Sequence[tuple[str, int | None]], source: str) ->
 
 
 def _own_rank(
-    ordered: Sequence[Group], entries: Sequence[tuple[str, str, int | None]], claim: Claim, source: str
+    ordered: Sequence[HostGroup], entries: Sequence[tuple[str, str, int | None]], claim: NodeClaim, source: str
 ) -> tuple[int, list[str]]:
     stated = _stated_rank(entries, claim, source)
     # As with the count, the documents leave open whether the index of a job with roles is one of all its nodes.
@@ -165,7 +168,7 @@ def _own_rank(
     if len(entries) == 1:
         return 0, []
     raise PlatformIncomplete(
-        f"Nothing says which of {len(entries)} nodes this one is",
+        f"nothing says which of {len(entries)} nodes this one is",
         where=claim.index_source or source,
         why=f"this container is called {' or '.join(claim.names) or '(no name)'}, "
         f"the hosts are {', '.join(host for _, host, _ in entries)}",
@@ -173,7 +176,7 @@ def _own_rank(
     )
 
 
-def _stated_rank(entries: Sequence[tuple[str, str, int | None]], claim: Claim, source: str) -> int | None:
+def _stated_rank(entries: Sequence[tuple[str, str, int | None]], claim: NodeClaim, source: str) -> int | None:
     """Our rank from the entry that the platform itself calls ours."""
     if not claim.host:
         return None
@@ -185,7 +188,7 @@ def _stated_rank(entries: Sequence[tuple[str, str, int | None]], claim: Claim, s
     ]
     if not at:
         raise ClusterMismatch(
-            "This node's own host is not in the host list",
+            "this node's own host is not in the host list",
             where=f"{claim.host_source}={claim.host}",
             why=f"{source} lists {', '.join(host for _, host, _ in entries)}",
         )
@@ -193,7 +196,7 @@ def _stated_rank(entries: Sequence[tuple[str, str, int | None]], claim: Claim, s
 
 
 def _counted_rank(
-    ordered: Sequence[Group], entries: Sequence[tuple[str, str, int | None]], claim: Claim, source: str
+    ordered: Sequence[HostGroup], entries: Sequence[tuple[str, str, int | None]], claim: NodeClaim, source: str
 ) -> int | None:
     """Our rank from the index, within our role where there are several."""
     if claim.index is None:
@@ -209,20 +212,22 @@ def _counted_rank(
             first += len(group.hosts)
         else:
             raise ClusterMismatch(
-                f"This node's role {claim.role!r} has no hosts",
+                f"this node's role {claim.role!r} has no hosts",
                 where=source,
                 why="roles listed: " + ", ".join(group.role for group in ordered),
             )
     if claim.index >= size:
         raise ClusterMismatch(
-            f"This node's index {claim.index} is outside the list of {size}",
+            f"this node's index {claim.index} is outside the list of {size}",
             where=f"{claim.index_source}={claim.index}",
             why=f"{source} has indexes 0 to {size - 1}",
         )
     return first + claim.index
 
 
-def _doubts(rank: int, named: Sequence[int], entries: Sequence[tuple[str, str, int | None]], claim: Claim) -> list[str]:
+def _doubts(
+    rank: int, named: Sequence[int], entries: Sequence[tuple[str, str, int | None]], claim: NodeClaim
+) -> list[str]:
     if len(entries) == 1 or not claim.names or rank in named:
         return []
     name, host = claim.names[0], entries[rank][1]

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import PlatformIncomplete
 from ..job import SINGLE_NODE, Cluster, PlatformFacts, Sourced
 from . import declarations
-from .hosts import Claim, Group, assemble
+from .hosts import HostGroup, NodeClaim, assemble
 from .reading import first, interface_asked, names_here, number, own_names, slots_per_node
 from .volcano import task_groups
 
@@ -82,10 +82,10 @@ def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]
         # The documentation calls VC_TASK_INDEX meaningless in a job of one node: it is not looked at.
         hosts = groups[0].hosts if groups else ()
         if not hosts:
-            return Cluster(SINGLE_NODE.nodes, slots=slots), []
-        return assemble(groups, Claim(), slots)
+            return Cluster(SINGLE_NODE.nodes, slots=slots, source=count_source or "ModelArts' default"), []
+        return assemble(groups, NodeClaim(), slots)
     index, index_source = number(environ, "VC_TASK_INDEX", "VK_TASK_INDEX", "MA_TASK_INDEX") or (None, "")
-    claim = Claim(
+    claim = NodeClaim(
         count=count,
         count_source=count_source,
         index=index,
@@ -96,10 +96,10 @@ def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]
     return assemble(groups, claim, slots)
 
 
-def _named_groups(environ: Mapping[str, str], count: int | None) -> list[Group]:
+def _named_groups(environ: Mapping[str, str], count: int | None) -> list[HostGroup]:
     """The names that the documentation's map of old variables to new ones spells out, when nothing lists them."""
     job, task = environ.get("MA_VJ_NAME", "").strip(), environ.get("MA_TASK_NAME", "").strip()
     if not (job and task and count):
         return []
     hosts = tuple((f"{job}-{task}-{position}.{job}", None) for position in range(count))
-    return [Group(task.lower().replace("-", "_"), hosts, "MA_VJ_NAME and MA_TASK_NAME")]
+    return [HostGroup(task.lower().replace("-", "_"), hosts, "MA_VJ_NAME and MA_TASK_NAME")]

@@ -28,7 +28,7 @@ def number(environ: Mapping[str, str], *names: str) -> tuple[int, str] | None:
     # isdecimal() alone would let other scripts' digits pass, which no launcher downstream understands.
     if not (found.value.isascii() and found.value.isdecimal()):
         raise PlatformIncomplete(
-            "A count or an index of the platform is not a number",
+            "a count or an index of the platform is not a number",
             where=found.source,
             why=f"its value is {found.value!r}",
             remedy=f"set {found.source} to a whole number, or choose the platform with --platform NAME",
@@ -91,6 +91,19 @@ def log_file_of(cluster: Cluster, environ: Mapping[str, str]) -> dict[str, Sourc
     """
     directory = first(environ, "TMPDIR") or Sourced("/tmp", "default")
     return {"log_file": Sourced(f"{directory.value}/bootstrap-task-{cluster.node_rank}.log", directory.source)}
+
+
+def two_readings(environ: Mapping[str, str], names: Iterable[str], root: Path) -> list[str]:
+    """Warnings of variables whose ``/bucket/key/`` is taken for a bucket, where a directory of that name is here."""
+    warnings = []
+    for name in names:
+        text = environ.get(name, "").strip()
+        if store_url(text) != text and (root / text.lstrip("/")).is_dir():
+            warnings.append(
+                f"{name}={text} is taken for {store_url(text)}, as ModelArts' console writes it; a directory of that "
+                f"name is here, too: if it is meant, write file://{text}"
+            )
+    return warnings
 
 
 def store_url(text: str) -> str:

@@ -7,11 +7,12 @@ people's jobs. The old image removed them (``unset_job_env_except_self`` in its 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_JOB_VARIABLE = re.compile(r"[A-Z0-9]{6}_[0-9]{8}_")
+from ..ground.patterns import pattern
+
+_JOB_VARIABLE = pattern(r"[A-Z0-9]{6}_[0-9]{8}_")
 _SERVICE_ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount/token"
 
 

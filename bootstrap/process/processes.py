@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
 
 PR_SET_CHILD_SUBREAPER = 36
 
 
 class Process(NamedTuple):
-    """One line of /proc/PID/stat. ``cpu`` is clock ticks used, its own reaped children included."""
+    """One line of /proc/PID/stat. ``cpu`` is clock ticks used, its own reaped children included; ``started`` is clock
+    ticks since the machine's boot, which tells two processes apart that had the same number.
+    """
 
     pid: int
     name: str
@@ -19,6 +22,7 @@ class Process(NamedTuple):
     group: int
     session: int
     cpu: int
+    started: int
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pid})"
@@ -28,12 +32,19 @@ def become_subreaper() -> bool:
     """Orphans among our descendants become our children, as they do for PID 1. Whether the kernel agreed."""
     if os.getpid() == 1:
         return True
+    call = prctl()
+    return call is not None and call(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+@functools.cache
+def prctl() -> Callable[..., int] | None:
+    """prctl(2), if this Python has ctypes and the libc has it."""
     try:
         import ctypes  # 3 ms that PID 1 need not spend
 
-        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (ImportError, OSError, AttributeError):  # a Python without ctypes, a libc without prctl
-        return False
+        return cast("Callable[..., int]", ctypes.CDLL(None).prctl)
+    except (ImportError, OSError, AttributeError):
+        return None
 
 
 def strangers() -> frozenset[int]:
@@ -43,13 +54,13 @@ def strangers() -> frozenset[int]:
     except ChildProcessError:  # the usual case, for which /proc need not be searched
         return frozenset()
     me = os.getpid()
-    return frozenset(process.pid for process in _everyone() if process.parent == me) if _proc_is_ours() else frozenset()
+    return frozenset(process.pid for process in everyone() if process.parent == me) if readable() else frozenset()
 
 
 def ended() -> list[Process]:
     """Children of ours that have ended, and whose status nobody has taken yet."""
     me = os.getpid()
-    return [each for each in _everyone() if each.parent == me and each.state == "Z"] if _proc_is_ours() else []
+    return [each for each in everyone() if each.parent == me and each.state == "Z"] if readable() else []
 
 
 def descendants(leader: int, strangers: frozenset[int] = frozenset()) -> list[Process]:
@@ -58,9 +69,9 @@ def descendants(leader: int, strangers: frozenset[int] = frozenset()) -> list[Pr
     Neither our own helpers (children of ours in our own process group) nor ``strangers`` and what descends from them
     are among them. Empty where /proc is absent or belongs to another PID namespace: its numbers would mislead.
     """
-    if not _proc_is_ours():
+    if not readable():
         return []
-    everyone = {process.pid: process for process in _everyone()}
+    by_pid = {process.pid: process for process in everyone()}
     me, group = os.getpid(), os.getpgrp()
     family: dict[int, bool] = {me: False, **dict.fromkeys(strangers, False)}
 
@@ -72,33 +83,38 @@ def descendants(leader: int, strangers: frozenset[int] = frozenset()) -> list[Pr
             if process.parent == me:
                 known = process.group != group
             else:
-                parent = everyone.get(process.parent)
+                parent = by_pid.get(process.parent)
                 known = parent is not None and belongs(parent)
             family[process.pid] = known
         return known
 
     return [
         process
-        for process in everyone.values()
+        for process in by_pid.values()
         if process.state not in "ZX"
         and process.pid != me
         and (leader in (process.session, process.group) or belongs(process))
     ]
 
 
-def _proc_is_ours() -> bool:
+def readable() -> bool:
+    """Whether /proc is there and shows our own PID namespace."""
     try:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return False
 
 
-def _everyone() -> Iterator[Process]:
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            process = read(int(entry))
-            if process is not None:
-                yield process
+def everyone() -> Iterator[Process]:
+    for pid in numbers():
+        process = read(pid)
+        if process is not None:
+            yield process
+
+
+def numbers() -> Iterator[int]:
+    """The numbers of all processes there are."""
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
 
 
 def read(pid: int) -> Process | None:
@@ -118,6 +134,7 @@ def read(pid: int) -> Process | None:
         group=int(fields[2]),
         session=int(fields[3]),
         cpu=sum(map(int, fields[11:15])),
+        started=int(fields[19]),
     )
 
 

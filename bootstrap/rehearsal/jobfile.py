@@ -13,8 +13,9 @@ Its guide gives the shape::
         resources: {cpu: "500m", memory: "1024Mi", gpu: "1"}
         ports: {number: 6666, name: master}
 
-What its users stumble over is found here: tabs, names that Kubernetes refuses (the guide's own ``test_job1``), names
-given twice, misspelt fields.
+What its users stumble over is found here and in :mod:`.jobtext`: tabs, full-width colons, names that Kubernetes
+refuses, names given twice, misspelt fields. An underscore in a name, as in the guide's own ``test_job1``, is mended as
+the manager does it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import JobFileInvalid, UsageError
+from ..errors import JobFileInvalid
+from ..values import dataclass, field, replace
+from .jobtext import comment_lines, load
 
 _JOB_FIELDS = ("jobname", "tasks")
 _TASK_FIELDS = ("amount", "name", "workingDir", "command", "args", "image", "resources", "ports")
@@ -35,7 +37,7 @@ _RESOURCES = ("cpu", "memory", "gpu")
 _PORT_FIELDS = ("number", "name")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]|[KMGTPE]i)?")
-_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]{1,15}")
+_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _SHELL = re.compile(r"[|&;<>()$`\\*?\[#~\n]|^\w+=")
 _LONGEST_LABEL = 63  # characters of a Kubernetes label, which a pod's host name is
 
@@ -67,64 +69,22 @@ def read(path: Path) -> JobFile:
     except (OSError, UnicodeDecodeError) as error:
         raise JobFileInvalid("the job file cannot be read", where=str(path), why=str(error)) from error
     check = _Check(path)
-    document = _parsed(text, path, check)
+    document = load(text, path)
     if not isinstance(document, dict):
         raise JobFileInvalid("the job file holds no job", where=str(path), why="it begins with jobname: and tasks:")
     job = check.job(document)
     check.done()
-    return replace(job, warnings=tuple(_warnings(job, text)))
+    return replace(job, warnings=(*check.mended, *_warnings(job, text)))
 
 
 def _warnings(job: JobFile, text: str) -> Iterator[str]:
-    import yaml
-
     # The manager's own parser does not take comments everywhere, its guide says; ours does not mind.
-    marks = [(one.start_mark.index, one.end_mark.index) for one in yaml.scan(text) if isinstance(one, yaml.ScalarToken)]
-    signs = [found.start() for found in re.finditer(r"(?<!\S)#", text)]
-    comments = [sign for sign in signs if not any(begin <= sign < end for begin, end in marks)]  # not a script's own
-    if comments:
-        numbers = list(dict.fromkeys(text.count("\n", 0, sign) + 1 for sign in comments))
+    if numbers := comment_lines(text):
         lines = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
         yield f"comments in line {lines}: vcctl may refuse them; remove them there"
     if job.name[:1].isdigit():
         why = "Kubernetes wants a letter first in the name of a service, and hosts are found by one"
         yield f"jobname {job.name} begins with a digit: {why}"
-
-
-def _parsed(text: str, path: Path, check: _Check) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        raise UsageError(
-            "job files need PyYAML", where=str(path), remedy="pip install 'modelarts-bootstrap[jobfiles]'"
-        ) from error
-
-    class Loader(yaml.SafeLoader):
-        """PyYAML takes the last of two equal keys without a word."""
-
-    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        seen: list[Any] = []
-        for entry, _ in node.value:
-            if entry.tag.endswith(":merge"):  # << takes the fields of another task, which may be overridden here
-                continue
-            key = loader.construct_object(entry)
-            if key in seen:
-                line = entry.start_mark.line + 1
-                raise JobFileInvalid(
-                    f"{key!r} is given twice", where=f"{path}, line {line}", remedy="remove one of them"
-                )
-            seen.append(key)
-        return dict(loader.construct_mapping(node, deep=True))
-
-    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
-    try:
-        return yaml.load(text, Loader)
-    except yaml.YAMLError as error:
-        for number, line in enumerate(text.splitlines(), 1):
-            if re.match(r"\s*\t|\s*(- )*[\w-]+:\s*\t", line):
-                check.wrong(f"line {number}", "a tab; YAML has spaces only, before a field and behind its colon")
-        check.done()
-        raise JobFileInvalid("the job file is not YAML", where=str(path), why=" ".join(str(error).split())) from error
 
 
 class _Check:
@@ -133,14 +93,14 @@ class _Check:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._found: list[str] = []
+        self.mended: list[str] = []
 
     def wrong(self, where: str, what: str) -> None:
         self._found.append(f"{where}: {what}")
 
     def done(self) -> None:
         if self._found:
-            count = f"{len(self._found)} things are" if len(self._found) > 1 else "something is"
-            raise JobFileInvalid(f"{count} wrong in the job file", where=str(self._path), why="; ".join(self._found))
+            raise JobFileInvalid.of(self._found, self._path)
 
     def job(self, document: Mapping[str, Any]) -> JobFile:
         self._fields(document, _JOB_FIELDS, "the job")
@@ -240,7 +200,10 @@ class _Check:
                 self.wrong(f"{where}, ports, number", f"{number!r} is no port")
                 continue
             if name is not None and not _PORT_NAME.fullmatch(str(name)):
-                self.wrong(f"{where}, ports, name", f"{name!r}: at most 15 letters and digits, one letter at least")
+                self.wrong(
+                    f"{where}, ports, name",
+                    f"{name!r}: at most 15 small letters, digits and single - between them, one letter at least",
+                )
             name = str(name or f"port{number}")
             if name in seen:
                 self.wrong(f"{where}, ports, name", f"two ports are named {name}")
@@ -249,6 +212,11 @@ class _Check:
 
     def _label(self, value: Any, where: str) -> str:
         text = "" if value is None else str(value)
+        if "_" in text and _LABEL.fullmatch(mended := text.replace("_", "-")) and len(mended) <= _LONGEST_LABEL:
+            self.mended.append(
+                f"{where}: {text} is no name for Kubernetes, which has no _ in names: it becomes {mended}"
+            )
+            return mended
         if not _LABEL.fullmatch(text) or len(text) > _LONGEST_LABEL:
             near = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_LABEL]
             hint = f"; {near} would do" if near else ""

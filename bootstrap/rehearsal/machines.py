@@ -7,19 +7,26 @@ import shutil
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ..errors import CannotStart
+from ..values import dataclass
 
-_ENTER = 'hostname "$1" && mount --bind "$2" /etc/hosts && shift 2 && exec "$@"'
+# What is mounted below /etc lies over it, in this machine's own view: nothing is made in the real one.
+_ENTER = """
+hostname "$1" || exit
+if [ -n "$3" ]; then
+    mount -t overlay rehearsal -o "lowerdir=$3:/etc" /etc || echo "rehearsal: nothing can be mounted over /etc here" >&2
+fi
+mount --bind "$2" /etc/hosts && shift 3 && exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class RehearsalMachine:
     """One machine: its name, its address as others know it, and what goes before a command that is to run on it.
 
     ``environ`` is what a bootstrap needs there; ``cut`` takes it off the network, without a word to anybody, where it
@@ -50,19 +57,28 @@ def can_have_namespaces() -> bool:
 
 
 @contextmanager
-def namespaces(names: Sequence[str], directory: Path) -> Iterator[list[Machine]]:
+def namespaces(
+    names: Sequence[str], directory: Path, files: Mapping[str, str] | None = None
+) -> Iterator[list[RehearsalMachine]]:
     """Machines of these host names that see each other over eth0 (10.77.0.i, the names' addresses) and ib0
-    (10.88.0.i), at most 250. Gone at the end, with every process in them. Raises :class:`CannotStart`.
+    (10.88.0.i), at most 250. ``files`` are in the ``/etc`` of all of them, by their path below it. Gone at the end,
+    with every process in them. Raises :class:`CannotStart`.
     """
     lab = f"rehearsal-{uuid.uuid4().hex[:8]}"
     table = directory / "hosts"
     lines = [f"10.77.0.{number} {name} {name.partition('.')[0]}" for number, name in enumerate(names, 1)]
     table.write_text("\n".join(["127.0.0.1 localhost", "::1 localhost", *lines, ""]))
+    etc = directory / "etc"
+    for name, text in (files or {}).items():
+        (etc / name).parent.mkdir(parents=True, exist_ok=True)
+        (etc / name).write_text(text)
     machines = []
     for number, name in enumerate(names, 1):
         enter = ("nsenter", f"--net=/run/netns/{lab}-{number}", "unshare", "--mount", "--uts", "sh", "-c", _ENTER, "sh")
-        front = (*enter, name.partition(".")[0], str(table))
-        machines.append(Machine(name, f"10.77.0.{number}", front, {}, partial(_unplug, f"{lab}-switch", number)))
+        front = (*enter, name.partition(".")[0], str(table), str(etc) if files else "")
+        machines.append(
+            RehearsalMachine(name, f"10.77.0.{number}", front, {}, partial(_unplug, f"{lab}-switch", number))
+        )
     everything = [f"{lab}-switch", *(f"{lab}-{number}" for number in range(1, len(names) + 1))]
     try:
         for namespace in everything:
@@ -112,14 +128,14 @@ def _ip(*words: str, text: str | None = None) -> None:
         )
 
 
-def loopback(count: int) -> list[Machine]:
+def loopback(count: int) -> list[RehearsalMachine]:
     """Machines that are one, each with an address of its own in the loopback's network. They share the ports, so those
     that jobs meet at are picked free for this one.
     """
     ports = _free_ports(2)
     shared = {"BOOTSTRAP_MEET_PORT": str(ports[0]), "MASTER_PORT": str(ports[1])}
     addresses = [f"127.0.{number // 250}.{number % 250 + 1}" for number in range(count)]
-    return [Machine(address, address, (), {**shared, "BOOTSTRAP_INTERFACE": address}) for address in addresses]
+    return [RehearsalMachine(address, address, (), {**shared, "BOOTSTRAP_INTERFACE": address}) for address in addresses]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -7,16 +7,19 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ..values import dataclass, field
 
 Say = Callable[[str], None]
 
 _LOOK = 0.05
 _LAST_LINES = 2.0  # seconds for the last lines of a node, once it has ended
 _MERCY = 40.0  # seconds from our own TERM to KILL: the bootstraps' grace and a little
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 FAULTS = {
@@ -28,7 +31,7 @@ FAULTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class NodeFault:
     """What happens to a node, and how many seconds after the start: one of :data:`FAULTS`."""
 
     kind: str
@@ -37,7 +40,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Part:
+class NodePart:
     """One node's part. ``home`` is its own directory, ``cut`` takes it off the network."""
 
     host: str
@@ -58,7 +61,7 @@ class Part:
         return found
 
 
-def play(parts: Sequence[Part], faults: Sequence[Fault], say: Say) -> None:
+def play(parts: Sequence[NodePart], faults: Sequence[NodeFault], say: Say) -> None:
     """Run all parts to their ends; ``say`` gets every line with its node in front. An interruption stops them all.
 
     Each part's ``code`` is its exit code afterwards, as a shell gives it.
@@ -69,9 +72,14 @@ def play(parts: Sequence[Part], faults: Sequence[Fault], say: Say) -> None:
     waiting = dict(enumerate(parts))
     readers: list[threading.Thread] = []
     interrupted = 0.0
-    try:
-        while waiting or any(part.code is None for part in parts):
-            try:
+    with _interruptions() as pending:
+        try:
+            while waiting or any(part.code is None for part in parts):
+                if pending:
+                    pending.clear()
+                    _stop_all(parts, say)
+                    waiting.clear()
+                    interrupted = interrupted or time.monotonic()
                 now = time.monotonic() - began
                 for number in [number for number in waiting if delays.get(number, 0.0) <= now]:
                     readers.append(_start(number, waiting.pop(number), say))
@@ -87,26 +95,42 @@ def play(parts: Sequence[Part], faults: Sequence[Fault], say: Say) -> None:
                 if interrupted and time.monotonic() - interrupted > _MERCY:
                     break
                 time.sleep(_LOOK)
-            except KeyboardInterrupt:
-                say("interrupted: stopping all nodes")
-                waiting.clear()
-                for part in parts:
-                    if part.process is None:
-                        part.code = 130
-                    elif part.code is None:
-                        part.process.send_signal(signal.SIGTERM)
-                interrupted = interrupted or time.monotonic()
-        for fault in todo:
-            _missed(parts[fault.node], fault, "had ended", say)
+            for fault in todo:
+                _missed(parts[fault.node], fault, "had ended", say)
+        finally:
+            for part in parts:
+                if part.process is not None and part.process.poll() is None:
+                    _kill(part.process.pid)
+            for reader in readers:
+                reader.join(_LAST_LINES)
+
+
+@contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """The signals that came meanwhile, of those that would have raised KeyboardInterrupt: that may come between any two
+    instructions, and a node that was being started would be lost, or all killed that should have been asked.
+    """
+    pending: list[int] = []
+    ours = [number for number in _INTERRUPTING if signal.getsignal(number) is signal.default_int_handler]
+    for number in ours:
+        signal.signal(number, lambda number, _: pending.append(number))
+    try:
+        yield pending
     finally:
-        for part in parts:
-            if part.process is not None and part.process.poll() is None:
-                _kill(part.process.pid)
-        for reader in readers:
-            reader.join(_LAST_LINES)
+        for number in ours:
+            signal.signal(number, signal.default_int_handler)
 
 
-def _start(number: int, part: Part, say: Say) -> threading.Thread:
+def _stop_all(parts: Sequence[NodePart], say: Say) -> None:
+    say("interrupted: stopping all nodes")
+    for part in parts:
+        if part.process is None:
+            part.code = 130
+        elif part.code is None:
+            part.process.send_signal(signal.SIGTERM)
+
+
+def _start(number: int, part: NodePart, say: Say) -> threading.Thread:
     part.process = subprocess.Popen(
         part.argv,
         env=part.environ,
@@ -126,7 +150,7 @@ def _start(number: int, part: Part, say: Say) -> threading.Thread:
     return thread
 
 
-def _hurt(part: Part, fault: Fault, say: Say) -> None:
+def _hurt(part: NodePart, fault: NodeFault, say: Say) -> None:
     if part.process is None or part.process.poll() is not None:
         when = "had not started" if part.process is None else "had ended"
         _missed(part, fault, when, say)
@@ -142,7 +166,7 @@ def _hurt(part: Part, fault: Fault, say: Say) -> None:
         part.cut()
 
 
-def _missed(part: Part, fault: Fault, why: str, say: Say) -> None:
+def _missed(part: NodePart, fault: NodeFault, why: str, say: Say) -> None:
     """A rehearsal must not seem to have survived what did not happen."""
     say(f"[node {fault.node}] {fault.kind} after {fault.seconds:g} s, as you wished, came to nothing: it {why}")
     part.hurt.append(f"no {fault.kind} at {fault.seconds:g} s: {why}")
@@ -161,7 +185,7 @@ def _kill(pid: int) -> None:
         pass
 
 
-def table(parts: Sequence[Part]) -> list[str]:
+def table(parts: Sequence[NodePart]) -> list[str]:
     """How all ended, a line a node."""
     rows = [("node", "host", "exit", "reason", "seconds", "first failure", "hurt")]
     for number, part in enumerate(parts):
@@ -176,7 +200,17 @@ def table(parts: Sequence[Part]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def verdict(parts: Sequence[Part]) -> int:
+def told(parts: Sequence[NodePart]) -> list[dict[str, object]]:
+    """The same for programs: the facts of each node's record."""
+    return [
+        {"node": number, "host": part.host, "exit_code": part.code, "reason_id": part.record.get("reason_id")}
+        | {"seconds": part.record.get("seconds"), "first_failure": part.record.get("first_failure")}
+        | {"hurt": list(part.hurt)}
+        for number, part in enumerate(parts)
+    ]
+
+
+def verdict(parts: Sequence[NodePart]) -> int:
     """One exit code for all: the first failing node's, 0 if all succeeded."""
     failed = [part for part in parts if part.code]
     if not failed:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
-from ..record import utc
+from ..errors import BootstrapError
+from ..ground.log_names import HEARTBEAT
+from ..job import StopRequest
+from ..reporting.record import utc
+from ..storage.model.light_writer import Inline, LightWriter
+from ..values import asdict, dataclass, fields
+from .ending import until_it_works
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +42,54 @@ class Heartbeat:
         """The heartbeat in ``text``, or None if it is something else."""
         try:
             found = json.loads(text)
-            return cls(**{name: found[name] for name in cls.__dataclass_fields__})
-        except (ValueError, KeyError, TypeError):
+            return cls(**{name: found[name] for name in [one.name for one in fields(cls)]})
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def text(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode() + b"\n"
+
+
+class HeartbeatWriter:
+    """Says again and again that this run is alive, in one object of the log's ``directory`` (a key, or a path)."""
+
+    def __init__(
+        self, open_writer: Callable[[], LightWriter], directory: str, *, attempt: int, node: int, interval: float
+    ) -> None:
+        """Nothing is opened before the first beat."""
+        self._open, self._directory = open_writer, directory
+        self._attempt, self._node, self._interval = attempt, node, interval
+        self._writer: LightWriter | None = None
+
+    def beat(self, phase: str, shipped: int) -> None:
+        """``shipped`` bytes of the log are there. Raises what the store raises."""
+        self._writer = self._writer or self._open()
+        beat = Heartbeat.now(phase, self._attempt, self._node, shipped, self._interval)
+        self._writer.put(self._directory + HEARTBEAT, Inline(beat.text()))
+
+    def end(self, *, delivered: bool, shipped: int, is_remote: bool, stop: StopRequest) -> None:
+        """Take the heartbeat away when the log was ``delivered``, and else mark it as the last one.
+
+        Raises what the store raises.
+        """
+        if self._writer is None:  # nobody has been told anything
+            return
+        if delivered and self._removed(self._writer, stop):
+            if not is_remote:
+                self._remove_empty()
+            return
+        self.beat("ended", shipped)
+
+    def _removed(self, writer: LightWriter, stop: StopRequest) -> bool:
+        try:
+            until_it_works(lambda: writer.delete([self._directory + HEARTBEAT]), stop)
+        except BootstrapError:  # a key that may write, but not delete
+            return False
+        return True
+
+    def _remove_empty(self) -> None:
+        """A bucket has no directories; elsewhere those of the heartbeat would stay, one for each job."""
+        directory = Path("/", self._directory)
+        with suppress(OSError):  # another node's is beside it
+            directory.rmdir()
+            directory.parent.rmdir()

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ..errors import NothingThere
-from ..storage.store import Entry, Store
+from ..ground import log_names
+from ..ground.log_names import LogPart
+from ..storage.model.store import Entry, Store
+from ..values import dataclass, field
+from .attempts import Attempt, attempts
 from .heartbeat import Heartbeat
-from .names import Attempt, Part, attempts
 
 _SILENT = 60.0
 """Seconds without a heartbeat (or six intervals) after which its writer is taken to be gone."""
 
-_TASK = re.compile(r"(?:task|^bootstrap-[^.]+)-(\d+)\.log")  # dls-task-0.log, bootstrap-worker-0.log
-_NODE = re.compile(r"node-(\d+)/[^/]+")  # below the log directory, where the log file's name is a person's
-_TAIL = re.compile(r"\.tail-\d{15}")
-_ASIDE = re.compile(r"\.attempt-\d+\.log")
-
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class LogPiece:
     """Bytes of an object to be read, from ``start`` up to ``end`` if given. ``missing`` bytes before it are gone."""
 
     key: str
@@ -41,7 +37,7 @@ class NodeLog:
     whole: Entry | None = None
     attempt: Attempt | None = None
     heartbeat: Heartbeat | None = None
-    tails: list[tuple[Part, Entry]] = field(default_factory=list)
+    tails: list[tuple[LogPart, Entry]] = field(default_factory=list)
     """The log in a directory, with its segments, when it is beyond its limit."""
 
     read: int = 0
@@ -50,7 +46,13 @@ class NodeLog:
     @property
     def ended(self) -> bool:
         """Whether nothing more will come."""
-        return self.attempt is None or (self.heartbeat is not None and self.heartbeat.phase == "ended")
+        return self.attempt is None or self.is_whole or bool(self.heartbeat and self.heartbeat.phase == "ended")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the one object of the end is there, younger than all parts: what stayed beside it does not count."""
+        parts = self.attempt.parts if self.attempt else []
+        return bool(self.whole and parts and self.whole.mtime >= max(entry.mtime for _, entry in parts))
 
     @property
     def silent_for(self) -> float:
@@ -70,7 +72,7 @@ class NodeLog:
     def state(self) -> str:
         """One line for a person."""
         who = f"node {self.node}"
-        if self.attempt is None:
+        if self.attempt is None or self.is_whole:
             return f"{who}: ended"
         who += f", attempt {self.attempt.number}"
         if self.heartbeat is None:
@@ -81,7 +83,7 @@ class NodeLog:
             return f"{who}: ended, but its log was not delivered as a whole; {seen}"
         return f"{who}: {seen}" + ("; killed, or cut off from the store" if self.vanished else "")
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[LogPiece]:
         """What is there and has not been read, in order. :attr:`read` is moved on by who reads it."""
         parts = self.tails or (self.attempt.parts if self.attempt else [])
         if (
@@ -89,12 +91,12 @@ class NodeLog:
             and not self.tails
             and (not parts or self.whole.mtime >= max(entry.mtime for _, entry in parts))
         ):
-            return [Piece(self.whole.key, self.read, None, self.whole.mtime)] if self.whole.size > self.read else []
+            return [LogPiece(self.whole.key, self.read, None, self.whole.mtime)] if self.whole.size > self.read else []
         found, at = [], self.read
         for part, entry in parts:
             if part.end > at:
                 begin = max(at, part.start)
-                found.append(Piece(entry.key, begin - part.start, part.size, entry.mtime, begin - at))
+                found.append(LogPiece(entry.key, begin - part.start, part.size, entry.mtime, begin - at))
                 at = part.end
         return found
 
@@ -112,7 +114,7 @@ def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
     """The logs in the directory ``base`` (a key that ends in ``/``), by node; of the attempt ``number`` if given."""
     entries = list(store.entries(base))
     names = [(entry.key[len(base) :], entry) for entry in entries]
-    wholes = {name: entry for name, entry in names if "/" not in name or _NODE.fullmatch(name)}
+    wholes = {name: entry for name, entry in names if "/" not in _in_node(name)}
     newest: dict[tuple[str, int], Attempt] = {}
     for attempt in attempts(entries, base):
         if number in (None, attempt.number):
@@ -123,28 +125,30 @@ def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
     ]
     known = {log for log, _ in newest}
     for name, entry in wholes.items():
-        if number is not None:
-            name, wanted = name.replace(f".attempt-{number}.log", ".log"), f".attempt-{number}.log" in name
-        else:
-            wanted = not _ASIDE.search(name)
-        if wanted and name.endswith(".log") and name not in known:
-            node = _NODE.match(name) or _TASK.search(name)
-            logs.append(NodeLog(name, int(node[1]) if node else 0, entry))
+        plain, attempt_number = log_names.attempt_of(name) or (name, None)
+        if attempt_number == number and plain.endswith(".log") and plain not in known:
+            logs.append(NodeLog(plain, log_names.node_of_log(plain), entry))
     for log in logs:
         log.tails = _tails(log, wholes)
     return sorted(logs, key=lambda log: (log.node, log.name))
 
 
-def _tails(log: NodeLog, wholes: Mapping[str, Entry]) -> list[tuple[Part, Entry]]:
-    names = [name for name in wholes if name.startswith(log.name) and _TAIL.fullmatch(name[len(log.name) :])]
-    found = [(int(name[-15:]), wholes[name]) for name in names]
+def _in_node(name: str) -> str:
+    """``name`` without the directory of the node that it is in, if it is in one."""
+    inside = log_names.node_and_rest(name)
+    return inside[1] if inside else name
+
+
+def _tails(log: NodeLog, wholes: Mapping[str, Entry]) -> list[tuple[LogPart, Entry]]:
+    offsets = [(log_names.tail_offset(log.name, name), entry) for name, entry in wholes.items()]
+    found = [(offset, entry) for offset, entry in offsets if offset is not None]
     if log.whole is None or not found:
         return []
-    tails = [(Part(start, start + entry.size), entry) for start, entry in sorted(found, key=lambda item: item[0])]
-    return [(Part(0, log.whole.size), log.whole), *tails]
+    tails = [(LogPart(start, start + entry.size), entry) for start, entry in sorted(found, key=lambda item: item[0])]
+    return [(LogPart(0, log.whole.size), log.whole), *tails]
 
 
-def read(store: Store, piece: Piece) -> Iterator[bytes]:
+def read(store: Store, piece: LogPiece) -> Iterator[bytes]:
     """The bytes of ``piece``. Raises :class:`NothingThere` when it was merged into another object meanwhile."""
     yield from store.read(piece.key, start=piece.start, end=piece.end)
 
@@ -203,7 +207,7 @@ class Follower:
                 stale.add(number)
 
 
-def _merged(pieces: Sequence[tuple[float, int, Piece]]) -> list[tuple[float, int, Piece]]:
+def _merged(pieces: Sequence[tuple[float, int, LogPiece]]) -> list[tuple[float, int, LogPiece]]:
     """By time over all logs, without changing the order within one: a merged part is younger than what follows it."""
     latest: dict[int, float] = {}
     timed = []

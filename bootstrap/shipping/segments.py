@@ -30,12 +30,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import BootstrapError, PermissionDenied, StoreUnavailable
+from ..ground.log_names import HEARTBEAT, PROBE, LogPart
 from ..job import StopRequest
-from ..storage.direct import SMALLEST_PIECE, Direct
-from ..storage.store import Store
-from ..storage.workers import TransferStopped
-from .names import HEARTBEAT, Part
-from .source import Source, Span
+from ..storage.common.workers import TransferStopped
+from ..storage.model.light_writer import SMALLEST_PIECE, Content, Inline, LightWriter
+from ..storage.model.store import Store
+from .source import Joined, Source, Span
 
 CHUNK = SMALLEST_PIECE
 LARGEST = 16 << 20
@@ -44,20 +44,18 @@ LARGEST = 16 << 20
 MOST_SMALL = 256
 ALLOWANCE = 4 << 20
 
-_PROBE = "probe"
-
 
 class Segments:
     """Writes the parts of one log below ``directory`` (a key that ends in ``/``); remembers what it has written."""
 
-    def __init__(self, store: Store, direct: Direct, directory: str, source: Source) -> None:
+    def __init__(self, store: Store, writer: LightWriter, directory: str, source: Source) -> None:
         self.directory = directory
         self.source = source
         self.shipped = 0
         """The output up to here is in the store (but for what was removed here before it could be sent)."""
-        self.parts: list[Part] = []
+        self.parts: list[LogPart] = []
         self._store = store
-        self._direct = direct
+        self._writer = writer
         self._again = 0  # bytes sent again to keep the number of objects small
         self._joins: bool | None = None  # whether the store copies pieces; None: not asked yet
 
@@ -76,14 +74,15 @@ class Segments:
         if len(self._small()) > MOST_SMALL:
             self._thin_out()
 
-    def join(self, key: str, size: int, stop: StopRequest) -> bool:
+    def join(self, key: str, size: int, behind: bytes, stop: StopRequest) -> bool:
         """Make the object ``key`` of the whole log, whose file has ``size`` bytes by now, with little to send.
 
-        False if it cannot be done so; then it has to be sent as a whole.
+        ``behind`` it comes what its disk did not take. False if it cannot be done so; then it has to be sent
+        as a whole.
         """
         self.source.look()
         same = size if self.source.head is None else self.source.head  # up to here the file is the output
-        copies: list[Part] = []
+        copies: list[LogPart] = []
         for part in self.parts:
             if part.start != sum(copy.size for copy in copies) or part.size < CHUNK or part.end > same:
                 break
@@ -92,14 +91,16 @@ class Segments:
             return False
         at = copies[-1].end
         path = str(self.source.path)
-        rest = [Span(((path, start, min(size - start, LARGEST)),)) for start in range(at, size, LARGEST)]
+        rest: list[Content] = [Span(((path, start, min(size - start, LARGEST)),)) for start in range(at, size, LARGEST)]
+        if behind:
+            rest[-1:] = [Joined((*rest[-1:], Inline(behind)))]
         names = [self.directory + part.name for part in copies]
         if stop.is_set():
             raise TransferStopped
-        if not self._direct.join(key, names, rest):
+        if not self._writer.join(key, names, rest):
             return False
         found = self._store.stat(key)
-        return found is not None and found.size == size
+        return found is not None and found.size == size + len(behind)
 
     def clear(self) -> None:
         """Remove all parts, also those whose writing was answered by a broken connection."""
@@ -107,7 +108,7 @@ class Segments:
             found = [entry.key for entry in self._store.entries(self.directory)]
         except PermissionDenied:  # no right to list: then those that we know of
             found = [self.directory + part.name for part in self.parts]
-        self._direct.delete(key for key in found if not key.endswith(HEARTBEAT))
+        self._writer.delete(key for key in found if not key.endswith(HEARTBEAT))
         self.parts.clear()
 
     def _send_next(self, end: int) -> None:
@@ -122,8 +123,8 @@ class Segments:
         span = self.source.span(begin, until)
         if not span.size:
             raise StoreUnavailable("a part of the log cannot be read", where=str(self.source.path))
-        part = Part(begin, begin + span.size, 1 if small else 0)
-        self._direct.put(self.directory + part.name, span)
+        part = LogPart(begin, begin + span.size, 1 if small else 0)
+        self._writer.put(self.directory + part.name, span)
         self._again += self.shipped - begin if self._joins is not True else 0
         self.shipped = part.end
         self._replace(small, part)
@@ -132,9 +133,9 @@ class Segments:
         small = self._small()
         chunk = self.parts[-len(small) - 1] if len(small) < len(self.parts) else None
         if chunk is not None and chunk.end == small[0].start and self._can_join():
-            whole = Part(chunk.start, small[-1].end, chunk.merges + 1)
+            whole = LogPart(chunk.start, small[-1].end, chunk.merges + 1)
             behind = [self.source.span(small[0].start, small[-1].end)]
-            if behind[0].size == whole.end - chunk.end and self._direct.join(
+            if behind[0].size == whole.end - chunk.end and self._writer.join(
                 self.directory + whole.name, [self.directory + chunk.name], behind
             ):
                 self._replace([chunk, *small], whole)
@@ -148,14 +149,14 @@ class Segments:
         span = self.source.span(run[0].start, run[-1].end)
         if span.size != size:
             return
-        whole = Part(run[0].start, run[-1].end, run[-1].merges + 1)
-        self._direct.put(self.directory + whole.name, span)
+        whole = LogPart(run[0].start, run[-1].end, run[-1].merges + 1)
+        self._writer.put(self.directory + whole.name, span)
         self._again += size
         self._replace(run, whole)
 
-    def _small(self) -> list[Part]:
+    def _small(self) -> list[LogPart]:
         """The parts behind the last chunk, without a gap between them."""
-        small: list[Part] = []
+        small: list[LogPart] = []
         for part in reversed(self.parts):
             if part.size >= CHUNK or (small and part.end != small[0].start):
                 break
@@ -165,15 +166,15 @@ class Segments:
     def _can_join(self) -> bool:
         """Whether the store copies objects as pieces of others; asked once, with a part that is there."""
         if self._joins is None and self.parts:
-            probe = self.directory + _PROBE
-            self._joins = self._direct.join(probe, [self.directory + self.parts[-1].name], [])
+            probe = self.directory + PROBE
+            self._joins = self._writer.join(probe, [self.directory + self.parts[-1].name], [])
             if self._joins:
                 found = self._store.stat(probe)
                 self._joins = found is not None and found.size == self.parts[-1].size
-                self._direct.delete([probe])
+                self._writer.delete([probe])
         return bool(self._joins)
 
-    def _replace(self, old: Sequence[Part], new: Part) -> None:
+    def _replace(self, old: Sequence[LogPart], new: LogPart) -> None:
         self.parts = [part for part in self.parts if part not in old] + [new]
         self._remove([part for part in old if part != new])
 
@@ -186,8 +187,8 @@ class Segments:
         self.parts = [part for part in self.parts if part not in cut]
         self._remove(cut)
 
-    def _remove(self, parts: Sequence[Part]) -> None:
+    def _remove(self, parts: Sequence[LogPart]) -> None:
         try:
-            self._direct.delete(self.directory + part.name for part in parts)
+            self._writer.delete(self.directory + part.name for part in parts)
         except BootstrapError:  # only untidy: readers know the overlap, and :meth:`clear` finds what is left
             pass

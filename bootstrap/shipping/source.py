@@ -1,7 +1,8 @@
 """The log on this machine, as it grows: one stream of bytes, whatever files hold it at the moment.
 
-A log within its limit is one file. Beyond it (:mod:`bootstrap.process.logfile`) the first half stays, and the newest
-bytes are in segments beside it, named by their offset in the whole output, of which the older ones are removed.
+A log within its limit is one file. Beyond it (:mod:`bootstrap.process.output.logfile`) the first half stays, and
+the newest bytes are in segments beside it, named by their offset in the whole output, of which the older ones are
+removed.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SourceChanging
-from ..process.logfile import parts
+from ..ground.safe_files import open_named
+from ..process.output.logfile import between, parts
+from ..storage.model.light_writer import Content, Inline
+from ..values import dataclass
 
 _CHUNK = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bytes of the log, read when they are iterated and never kept. A :class:`bootstrap.storage.direct.Content`."""
+    """Bytes of the log, read when they are iterated and never kept. A
+    :class:`bootstrap.storage.model.light_writer.Content`.
+    """
 
     pieces: tuple[tuple[str, int, int], ...]  # file, offset in it, bytes
 
@@ -31,7 +36,7 @@ class Span:
     def __iter__(self) -> Iterator[bytes]:
         for path, at, size in self.pieces:
             try:
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                file = open_named(path, os.O_RDONLY)
             except OSError as error:
                 raise SourceChanging("a part of the log is gone", where=path, why=error.strerror or "") from error
             try:
@@ -44,6 +49,36 @@ class Span:
                     size -= len(data)
             finally:
                 os.close(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Contents, one behind the other, as one."""
+
+    contents: tuple[Content, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(content.size for content in self.contents)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for content in self.contents:
+            yield from content
+
+
+def whole(path: Path, behind: bytes) -> Content:
+    """The log as it is delivered when its disk had no room for it: its files joined, and ``behind`` them what the disk
+    did not take.
+    """
+    contents: list[Content] = []
+    at = 0
+    for start, name in parts(str(path)):
+        if not os.path.exists(name):
+            continue
+        size = os.stat(name).st_size
+        contents += [Inline(between(start - at)), Span(((name, 0, size),))]
+        at = start + size
+    return Joined((*contents, Inline(behind)))
 
 
 class Source:

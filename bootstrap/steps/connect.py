@@ -3,52 +3,75 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import BootstrapError, NothingThere, PathUnusable, PermissionDenied
-from ..job import Job, Log, Sourced, StopRequest
-from ..network.interfaces import Interface, choose
-from ..settings import Settings, option, variable
-from ..shipping.logs import LogShipper, begin_attempt
-from ..storage.local import existing, rights
-from ..storage.open import Stores
-from ..storage.outage import Outlast
-from ..storage.progress import Progress
-from ..storage.url import parse
-from . import cluster
-from .run import Run
+from ..ground import log_names
+from ..ground.side_by_side import both
+from ..job import AskedBy, Job
+from ..peers.group import Group, check_possible, meet_by_port, meet_by_store, need_to_meet
+from ..peers.interface import needed_interface
+from ..results import Access, Decided, Link
+from ..run import Run
+from ..settings import option
+from ..storage.schemes import is_shared, parse
+from ..values import replace
+
+if TYPE_CHECKING:
+    from ..outputs.session import Session
+    from ..peers.marks import Marks
+    from ..peers.session import NodeFailure
+    from ..sharing.share import Offer
+    from ..shipping.logs import LogShipper
+    from ..storage.open import Stores
 
 
-def step(run: Run) -> None:
-    assert run.job is not None and run.resolved is not None and run.stores is not None
-    job, source = run.job, run.resolved.sources["interface"]
-    run.interface = choose_interface(job, run.resolved.settings, source)
-    if run.interface is not None:
-        name, address, speed = run.interface.name, run.interface.address, run.interface.speed
-        run.console.info(f"{name} {address}{f', {speed} Mb/s' if speed else ''} ({run.interface.reason})")
+def step(run: Run, decided: Decided, access: Access) -> Link:
+    """The interface chosen, the outputs' targets claimed, and the log on its way from here on."""
+    job = decided.job
+    interface = needed_interface(decided.resolved, several_nodes=job.cluster.size > 1)
+    if interface is not None:
+        name, address, speed = interface.name, interface.address, interface.speed
+        run.console.info(f"{name} {address}{f', {speed} Mb/s' if speed else ''} ({interface.reason})")
         run.record.update(interface={"name": name, "address": address, "speed_mbps": speed})
     else:
         run.console.info("a single node needs no interface")
-    probe_outputs(job, run.stores, run.signals.stop, run.console)
-    if job.log:
-        names = [Path(job.log_file).name, *(path.name for path in run.record_files)]
-        run.shipper = start_shipping(run, job, run.stores, names)
-    cluster.meet(run)
+    claim, ship = partial(_claim, run, decided, access.stores), partial(start_shipping, run, decided, access.stores)
+    if job.delivered_outputs and job.log:
+        return Link(interface, *both(ship, claim))
+    return Link(interface, ship() if job.log else None, claim() if job.delivered_outputs else None)
 
 
-def start_shipping(run: Run, job: Job, stores: Stores, names: list[str]) -> LogShipper:
+def _claim(run: Run, decided: Decided, stores: Stores) -> Session:
+    from ..outputs.session import Session  # which a job without outputs need not load
+
+    return Session.begin(decided.job, decided.settings, stores, run.signals.stop, run.console)
+
+
+def start_shipping(run: Run, decided: Decided, stores: Stores) -> LogShipper:
     """What an earlier attempt delivered set aside, and the log sent from here on: a fetch may take an hour, too."""
-    assert run.resolved is not None
+    from ..shipping.logs import LogShipper  # which a job without a log URL need not load
+    from ..shipping.succession import BEGAN, Succession
+
+    job = decided.job
     target, log_file, node = parse(job.log), Path(job.log_file), job.cluster.node_rank
-    attempt = begin_attempt(stores, target, log_file, names, node=node, scratch=Path(job.run_dir), log=run.console)
+    names = [log_file.name, *(path.name for path in decided.record_files), log_names.report(log_file.name)]
+    succession = Succession(
+        stores, target, names, node=node, began=run.record.began, scratch=Path(job.run_dir), log=run.console
+    )
+    succession.begin(log_file)
+    run.record.update(**{BEGAN: succession.began})
+    succession.attempt = max(succession.attempt, run.record.attempt)
     shipper = LogShipper(
         stores,
         target,
         log_file,
-        interval=run.resolved.settings.log_interval,
+        unwritten=run.unwritten,
+        succession=succession,
+        interval=decided.settings.log_interval,
         node=node,
-        attempt=max(attempt, run.record.attempt),
         phase=lambda: run.record.phase,
         log=run.console,
     )
@@ -56,49 +79,79 @@ def start_shipping(run: Run, job: Job, stores: Stores, names: list[str]) -> LogS
     return shipper
 
 
-def choose_interface(job: Job, chosen: Settings, source: str) -> Interface | None:
-    """The interface on which this node talks to the others; None for a single node that asks for none.
+def meet(run: Run, decided: Decided, access: Access, link: Link) -> Group:
+    """Meet the other nodes if there is a need for it; the group's cluster then has everybody's address.
 
-    Raises :class:`InterfaceMissing` when a person asked for one that cannot be used; a platform's wish is only a wish.
+    Raises :class:`PeersMissing` at the deadline, and :class:`UsageError` for wishes that contradict each other.
     """
-    by_person = source in (option("interface"), variable("interface"))
-    if job.cluster.size == 1 and not by_person:
-        return None
-    return choose(Sourced(chosen.interface, source) if chosen.interface else None, required=by_person)
+    chosen, job = decided.settings, decided.job
+    cluster, stop = job.cluster, run.signals.stop
+    if cluster.size == 1:
+        return Group(cluster)
+    need = need_to_meet(decided.resolved)
+    if chosen.meet in ("no", "store"):
+        check_possible(chosen, job.log)
+    if chosen.meet == "no" or (chosen.meet == "auto" and not need):
+        return Group(cluster)
+    from ..peers.node_info import NodeInfo
 
-
-def probe_outputs(job: Job, stores: Stores, stop: StopRequest, log: Log) -> None:
-    """Look once where each output will go: a wrong bucket or key, or a directory that is closed to us, must fail now,
-    not after the training; an outage is waited for.
-
-    A listing is all that is asked, since a probe object would be seen by whoever watches the place. No right to
-    list is no proof that writing is refused, so that it only warns. Raises what the store's answer means.
-    """
-    for output in job.delivered_outputs:
-        target = parse(output.url)
-        if not target.is_remote:
-            there = existing(target.path)
-            if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
-                what, where = "an output cannot be delivered", f"{output.source} = {output.url}"
-                raise PathUnusable(what, where=where, why=f"no right to write; {rights(there)}")
-            continue
+    assert link.interface is not None  # several nodes always have one
+    began = time.monotonic()
+    own = NodeInfo(cluster.me.host or os.uname().nodename, link.interface.address, link.interface.name)
+    if chosen.meet == "store":
+        group = meet_by_store(cluster, own, chosen, job.facts.job_id, access.stores, stop=stop, log=run.console)
+    else:
+        heard = partial(_heard, run, chosen.on_peer_failure == "stop")
+        offer = _offer(decided, link.interface.address)
+        own = replace(own, share=offer.told if offer is not None else "")
         try:
-            store, prefix = stores.open(target), target.as_directory().path if target.path else ""
-            outlast = Outlast(store.patience, stop, say=Progress(log, "connecting").trouble)
-            found = outlast(partial(store.children, prefix))
-        except NothingThere:
-            found = []
-        except PermissionDenied as error:
-            log.warning(f"cannot look at the target of an output, and go on: {error.why}", target=str(target))
-            continue
-        except BootstrapError as error:
-            error.where = f"{output.source} = {output.url}: {error.where}"
-            raise
-        if not found:
-            log.info("the target of an output answers and is empty", target=str(target))
-        else:
-            log.warning(
-                "the target of an output is not empty: files of the same names will be replaced",
-                target=str(target),
-                holds=", ".join(found[:3]) + (", ..." if len(found) > 3 else ""),
+            group = meet_by_port(
+                cluster, own, chosen, job.facts.job_id, marks=_marks(job), on_failure=heard, stop=stop, log=run.console
             )
+        except BaseException:
+            if offer is not None:
+                offer.close()
+            raise
+        if offer is not None and group.session is not None:
+            group.share = offer.among(group.session.members, cluster.node_rank)
+    seconds = time.monotonic() - began
+    run.console.info(f"met all {cluster.size} nodes ({need or 'asked for'})", seconds=round(seconds, 1))
+    addresses = [node.address for node in group.cluster.nodes]
+    run.record.update(met={"seconds": round(seconds, 3), "why": need or "asked for", "addresses": addresses})
+    return group
+
+
+def _offer(decided: Decided, address: str) -> Offer | None:
+    """Where the other nodes get what we have fetched, if they are to."""
+    job, chosen = decided.job, decided.settings
+    urls = [url for url in (job.code, *(item.url for item in job.inputs)) if url and is_shared(parse(url))]
+    if chosen.share_fetch == "no" or not urls:
+        return None
+    from ..peers.protocol import secret_of
+    from ..sharing import share  # which a node alone need not load
+
+    secret = secret_of(job.cluster, job.facts.job_id, chosen.peer_secret)
+    return share.listen(address, secret, urls, least=share.LEAST if chosen.share_fetch == "auto" else 1)
+
+
+def _marks(job: Job) -> Marks:
+    """What this job may be known by where it has no id."""
+    from ..peers.marks import Marks
+
+    return Marks.of(
+        sure={"MASTER_PORT": job.cluster.master.port, option("code"): job.code},
+        likely={"the command": job.command},
+    )
+
+
+def _heard(run: Run, stop_with_others: bool, failure: NodeFailure) -> None:
+    """Another node's failure: in a thread of the session's."""
+    run.console.warning(f"{failure}" + ("" if stop_with_others else "; going on"))
+    if stop_with_others and not run.signals.stop.is_set():
+        run.signals.request_stop(AskedBy.PEER, str(failure))
+
+
+def placed(decided: Decided, group: Group) -> Decided:
+    """What was decided, with the addresses that the nodes have told each other."""
+    facts = replace(decided.job.facts, cluster=group.cluster)
+    return replace(decided, job=replace(decided.job, facts=facts))

@@ -2,61 +2,130 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..shipping.logs import deliver_files
-from ..shipping.outputs import Delivery, deliver_outputs
-from ..storage.url import parse
-from . import cluster
+from ..ground.side_by_side import side_by_side
+from ..process.stop.plan import Moment
+from ..results import Access, Decided, Found, Seen
+from ..run import Run
+from ..storage.common.units import readable
+from ..storage.schemes import parse
+from ..values import asdict, replace
+from . import conclude, evidence
 from .fetch import summary
-from .run import Run
-from .unlock import close_to_others, open_stores
+from .unlock import without_unlock
+
+if TYPE_CHECKING:
+    from ..outputs.delivery import Delivery, Empty
+
+_TOLD = 10  # files and checkpoints, one by one, before the rest are a number
 
 
-def step(run: Run) -> None:
-    if run.job is None or run.resolved is None:  # a defect of ours, before there was anything to deliver
+def with_access(run: Run, found: Found) -> Found:
+    """``found`` with a way to the stores, if unlock did not come that far: the log that says why may be welcome."""
+    if found.decided is None or found.access is not None:
+        return found
+    return replace(found, access=without_unlock(run, found.decided))
+
+
+def step(run: Run, found: Found, deliveries: list[Delivery]) -> None:
+    """Deliver what there is while the grace allows it. Each output's fate is added to ``deliveries`` as it is known,
+    since this step may be left behind.
+    """
+    time_is_up = run.until(run.plan.deliver_until)
+    decided, access = found.decided, found.access
+    if decided is None or access is None:  # a defect of ours, before there was anything to deliver
         return
-    if run.stores is None:  # an early failure: the log that says so may still be welcome
-        if run.hardening is None:
-            close_to_others(run)
-        open_stores(run)
-    cluster.tell(run)
-    job, stores = run.job, run.stores
-    assert stores is not None
+    conclude.tell_others(run, found)
+    hurried = time_is_up.left < math.inf
+    if hurried:  # the log first, which is small; then the outputs; then what is nice to have
+        _log(run, found, decided, access, time_is_up)
+        _outputs(run, found, decided, time_is_up, deliveries)
+        evidence.step(run, found, time_is_up)
+        return
+
+    def log() -> None:
+        _log(run, found, decided, access, time_is_up)
+        evidence.step(run, found, time_is_up)
+
+    works: list[Callable[[], None]] = [log, partial(_outputs, run, found, decided, time_is_up, deliveries)]
+    side_by_side(works[: 2 if decided.job.delivered_outputs else 1])
+
+
+def _log(run: Run, found: Found, decided: Decided, access: Access, time_is_up: Moment) -> None:
+    job, stores = decided.job, access.stores
     if job.log:
-        if run.shipper is not None:
-            failed = run.shipper.deliver(run.time_is_up)
+        if found.link is not None and found.link.shipper is not None:
+            failed = found.link.shipper.deliver(time_is_up)
         else:  # we did not come that far
-            failed = deliver_files(stores, parse(job.log), [Path(job.log_file)], stop=run.time_is_up, log=run.console)
+            from ..shipping.ending import deliver_files  # which a job without a log URL need not load
+
+            failed = deliver_files(stores, parse(job.log), [Path(job.log_file)], stop=time_is_up, log=run.console)
         for path, why in failed:
             run.console.warning(f"the log was not delivered and stays in {path}: {why}")
         run.record.update(log_delivered=not failed)
-    if run.ending is None:  # a command that never ran has left nothing
+
+
+def _outputs(run: Run, found: Found, decided: Decided, time_is_up: Moment, deliveries: list[Delivery]) -> None:
+    outputs = found.link.outputs if found.link is not None else None
+    if outputs is None:
         return
-    chosen = run.resolved.settings
-    shared, links = chosen.shared_outputs, chosen.links
-    for delivery in deliver_outputs(job, stores, shared=shared, links=links, stop=run.time_is_up, log=run.console):
-        run.deliveries.append(delivery)
+    if found.seen is None:  # a command that never ran has left nothing
+        outputs.withdraw(time_is_up)
+        return
+    empty = empty_is(decided, found.seen)
+    for delivery in outputs.deliver(found.seen.ending, empty, time_is_up, lambda: time_is_up.left):
+        deliveries.append(delivery)
         _tell(run, delivery)
-    run.record.update(delivered=[_recorded(delivery) for delivery in run.deliveries])
+    run.record.update(delivered=[_recorded(delivery) for delivery in deliveries])
+
+
+def empty_is(decided: Decided, seen: Seen) -> Empty:
+    """What an output means in which there is nothing. Of several nodes the first writes the results, as a rule."""
+    if not seen.ending.succeeded or decided.job.cluster.node_rank:
+        return "fine"
+    return "failure" if decided.settings.require_outputs else "note"
 
 
 def _tell(run: Run, delivery: Delivery) -> None:
-    report = delivery.report
-    if report is None or delivery.error is not None:
-        run.console.error(f"{delivery.output.directory} was not delivered: {delivery.error}")
-        return
-    for name, why in report.failed[:10]:
-        run.console.error(f"not delivered, still on disk: {Path(delivery.output.directory, name)}: {why}")
-    if len(report.failed) > 10:
-        run.console.error(f"and {len(report.failed) - 10} more files, all named in the run record")
+    directory = delivery.output.directory
+    if delivery.error is not None:
+        run.console.error(f"{directory} was not delivered: {delivery.error}")
+    elif delivery.report is not None:
+        facts = {
+            "to": str(delivery.target),
+            "files": delivery.report.files,
+            "size": readable(delivery.report.bytes),
+            "seconds": delivery.report.seconds,
+        }
+        if delivery.complete:
+            run.console.info("delivered", **facts)
+        else:
+            run.console.warning("not everything was delivered", **facts, failed=len(delivery.undelivered))
+    if delivery.note:
+        run.console.warning(delivery.note)
+    for path, why in delivery.doubtful:
+        run.console.warning(f"{Path(directory, path)} is no complete checkpoint: {why}")
+    for one in delivery.undelivered[:_TOLD]:
+        verb, size = "cut" if one.cut else "not delivered", f" ({readable(one.size)})" if one.size else ""
+        run.console.error(f"{verb}, still on disk: {Path(directory, one.path)}: {one.why}{size}")
+    if len(delivery.undelivered) > _TOLD:
+        run.console.error(f"and {len(delivery.undelivered) - _TOLD} more, all named in the run record")
 
 
 def _recorded(delivery: Delivery) -> dict[str, object]:
+    report = delivery.report
     return {
         "directory": delivery.output.directory,
         "url": str(delivery.target),
         "complete": delivery.complete,
         "error": str(delivery.error) if delivery.error else None,
-        **(summary(delivery.report) if delivery.report else {}),
+        **({"note": delivery.note} if delivery.note else {}),
+        "checkpoints": list(delivery.checkpoints),
+        "undelivered": [asdict(one) for one in delivery.undelivered],
+        **(summary(report) if report is not None else {}),
     }

@@ -2,57 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 from .. import access
 from ..credentials.decrypt import decrypt_environment
 from ..credentials.find import Keyring
 from ..credentials.handover import for_command
-from ..credentials.hardening import harden
-from ..errors import BootstrapError
-from ..job import Job, Log
-from ..storage.url import parse
-from . import names
-from .run import Run
+from ..credentials.hardening import Hardening, harden
+from ..errors import BootstrapError, KeysUnavailable
+from ..job import Job
+from ..network.over_tcp import ask_over_tcp
+from ..process.supervise.oom_score import OomScore
+from ..results import Access, Decided
+from ..run import Run, bringing_code
+from ..storage.schemes import needs_keys, parse
 
 
-def step(run: Run) -> None:
-    assert run.job is not None and run.resolved is not None
-    names.over_tcp(run)
+def step(run: Run, decided: Decided) -> Access:
+    """Decrypt what is encrypted, and open the way to the stores. No key is read yet."""
+    job, asked = decided.job, decided.asked
+    ask_over_tcp(job.facts.environ, run.console)
+    before, score = Hardening.none(), OomScore()
     try:
-        environ = {**run.environ, **run.job.facts.environ}  # a tool that asks for keys asks for names
-        run.decrypted = decrypt_environment(environ, run.secrets, run.console)
+        # a tool that asks for keys asks for names
+        decrypted = decrypt_environment({**asked.variables.environ, **job.facts.environ}, run.secrets, run.console)
         # A name that is not there is told now, and not after hours of fetching.
-        for_command(run.environ, run.resolved.settings.pass_credentials, run.decrypted)
-        open_stores(run)
-        assert run.keyring is not None
-        with run.fetching_code() if _remote(run.job.code) else nullcontext():
-            check_keys(run.job, run.keyring, run.console)
+        for_command(asked.environ, decided.settings.pass_credentials, decrypted)
+    except BaseException:
+        close_to_others(run)
+        raise
+    return open_stores(run, decided, decrypted, before, score)
+
+
+def check_keys(run: Run, decided: Decided, access: Access) -> None:
+    """Read the keys now if this job needs any, and keep what we hold by then from other processes."""
+    try:
+        with bringing_code() if _remote(decided.job.code) else nullcontext():
+            read_keys(decided.job, access.keyring, run, decided.settings.store_timeout)
     finally:  # a failure may hold keys, too: those that deliver its log
         if len(run.secrets):
             close_to_others(run)
 
 
+def without_unlock(run: Run, decided: Decided) -> Access:
+    """The way to the stores for who ended before: the log that says why may still be welcome. Never fails."""
+    before, score = Hardening.none(), OomScore()
+    close_to_others(run)  # keys are about to be read
+    return open_stores(run, decided, {}, before, score)
+
+
+def open_stores(run: Run, decided: Decided, decrypted: Mapping[str, str], before: Hardening, score: OomScore) -> Access:
+    """The way to the stores, as far as it is known. Never fails."""
+    keyring, stores = access.open_stores(
+        decided.asked.variables.environ, decided.settings, decrypted=decrypted, secrets=run.secrets, log=run.console
+    )
+    return Access(decrypted, keyring, stores, before, score)
+
+
 def close_to_others(run: Run) -> None:
     """Keep what we hold, or are about to read, from other processes."""
-    run.hardening = harden()
-    for note in run.hardening.notes:
+    for note in harden().notes:
         run.console.debug(note)
 
 
-def open_stores(run: Run) -> None:
-    """The way to the stores, as far as it is known. Never fails."""
-    assert run.resolved is not None
-    run.keyring, run.stores = access.open_stores(
-        run.environ, run.resolved.settings, decrypted=run.decrypted, secrets=run.secrets, log=run.console
-    )
-
-
-def check_keys(job: Job, keyring: Keyring, log: Log) -> None:
+def read_keys(job: Job, keyring: Keyring, run: Run, patience: float) -> None:
     """Read the keys now if this job needs any, so that their absence is known before hours of training.
 
-    A job that only loses its log without them goes on, with a warning.
+    A service that does not answer is asked again for ``patience`` seconds: a pod's agent may start later than we. A job
+    that only loses its log without them goes on, with a warning.
     """
+    log = run.console
     places = [job.code, *(item.url for item in job.inputs), *(item.url for item in job.delivered_outputs)]
     needed = any(_remote(url) for url in places)
     if not needed and not _remote(job.log):
@@ -60,11 +80,25 @@ def check_keys(job: Job, keyring: Keyring, log: Log) -> None:
         return
     try:
         keyring()
+    except KeysUnavailable:
+        if not needed:
+            log.warning("the log cannot be delivered yet: the service that keys come from does not answer")
+            return
+        _ask_again(keyring, run, patience)
     except BootstrapError as error:
         if needed:
             raise
         log.warning(f"the log will not be delivered: {error}")
 
 
+def _ask_again(keyring: Keyring, run: Run, patience: float) -> None:
+    from ..storage.common.progress import Progress  # most jobs have their keys at once
+    from ..storage.common.retry import Retry
+    from ..storage.model.store import RetryWindow
+
+    say = Progress(run.console, "looking for keys").trouble
+    Retry(RetryWindow(patience), run.signals.stop, say=say)(keyring)
+
+
 def _remote(url: str) -> bool:
-    return bool(url) and parse(url).is_remote
+    return bool(url) and needs_keys(parse(url))

@@ -4,46 +4,51 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bootstrap.job import CredentialsProvider, Endpoint, Log
-from bootstrap.storage.endpoint import for_bucket
-from bootstrap.storage.filesystem import FileStore
-from bootstrap.storage.store import Patience, Store
-from bootstrap.storage.url import Location
+from ..job import CredentialsProvider, Endpoint, Log
+from .model.scheme import StoreContext, Surroundings
+from .model.url import Location
+from .schemes import SCHEMES
+
+if TYPE_CHECKING:
+    from .model.store import Store, Verify
 
 
 class Stores:
-    """The stores of one job, opened when they are first asked for, one client a bucket.
+    """The stores of one job, opened when they are first asked for, one for each scheme and bucket (and, where a URL
+    opens it with a user or a query, for each of these).
 
-    ``provider`` is called when a bucket is opened and again whenever its keys are about to end.
+    ``keys`` is called when a bucket is opened and again whenever what it gave is about to end.
     """
 
-    def __init__(self, endpoint: Callable[[], Endpoint] | Endpoint, provider: CredentialsProvider, log: Log) -> None:
-        self._endpoint = endpoint
-        self._provider = provider
-        self._log = log
-        self._buckets: dict[str, Store] = {}
-        self._patience: Patience | None = None  # one, whatever the bucket: all have the same endpoint
+    def __init__(
+        self,
+        endpoint: Callable[[], Endpoint] | Endpoint,
+        keys: CredentialsProvider,
+        log: Log,
+        surroundings: Surroundings | None = None,
+        *,
+        verify: Verify = "auto",
+    ) -> None:
+        self.verify = verify
+        """How much of what is fetched from them is verified."""
+        self._context = StoreContext(endpoint, keys, log, surroundings)
+        self._opened: dict[tuple[str, ...], Store] = {}
         self._lock = threading.Lock()
 
     def open(self, location: Location) -> Store:
         """The store that ``location`` is in; for a local one the root directory, so that keys are absolute paths.
 
-        Raises :class:`EndpointWrong` without an endpoint and whatever the provider raises without credentials.
+        Raises :class:`EndpointWrong` without an endpoint, :class:`SupportMissing` without what the scheme needs, and
+        whatever the provider raises without credentials.
         """
-        if not location.is_remote:
-            return FileStore(Path("/"))
+        scheme = SCHEMES[location.scheme]
+        path = location.path if scheme.single else ""
+        place = scheme.name, location.bucket, location.userinfo, location.query, location.sha256, path
         with self._lock:
-            store: Store | None = self._buckets.get(location.bucket)
+            store = self._opened.get(place)
             if store is None:
-                from bootstrap.storage.bucket import BucketStore  # local jobs never pay for sockets and XML
-
-                endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
-                endpoint = for_bucket(endpoint, location.bucket)
-                if not endpoint.verify:
-                    self._log.warning("TLS certificates are not checked (S3_VERIFY_SSL)", endpoint=endpoint.url)
-                self._patience = self._patience or Patience(endpoint.patience)
-                store = BucketStore(location.bucket, endpoint, self._provider, self._patience)
-                self._buckets[location.bucket] = store
+                scheme.ready()
+                store = self._opened[place] = scheme.open(location, self._context)
         return store

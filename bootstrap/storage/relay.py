@@ -5,30 +5,41 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from heapq import nlargest
 from pathlib import Path
 
-from bootstrap.errors import BootstrapError, DiskFull
-from bootstrap.job import StopRequest
-from bootstrap.storage.download import bring
-from bootstrap.storage.largeobject import LARGE, LargeObject, give_up
-from bootstrap.storage.local import Staging, local_trouble
-from bootstrap.storage.outage import Outlast
-from bootstrap.storage.pace import Pace
-from bootstrap.storage.packed import workplace
-from bootstrap.storage.plan import Plan, check_room
-from bootstrap.storage.progress import Progress
-from bootstrap.storage.store import Entry, Store
-from bootstrap.storage.tree import Named
-from bootstrap.storage.unfinished import Unfinished
-from bootstrap.storage.upload import EVERYBODYS
-from bootstrap.storage.workers import TransferStopped, in_parallel
+from ..errors import BootstrapError, DiskFull
+from ..job import StopRequest
+from .common.file_errors import local_trouble
+from .common.progress import Progress
+from .common.rate_limit import RateLimit
+from .common.retry import Retry
+from .common.workers import TransferStopped, in_parallel
+from .fetch.files import Files
+from .fetch.one_stream import bring
+from .fetch.plan import FetchPlan, check_room
+from .fetch.unpack import workplace
+from .fetch.verification.verifier import Verifier
+from .local.staging import Staging
+from .model.store import Entry, Store
+from .upload.exchanges import CONCERNS_ALL
+from .upload.journal import UploadJournal
+from .upload.multipart import LARGE, LargeObject, give_up
+from .upload.walk import Named
 
 _WIDTH = 8
 _PARTS_AT_ONCE = 4  # of one large object
 
 
 def relay_all(
-    origin: Store, files: list[tuple[str, Entry]], target: Store, *, name: str, progress: Progress, stop: StopRequest
+    origin: Store,
+    files: Files,
+    target: Store,
+    *,
+    name: str,
+    verifier: Verifier,
+    progress: Progress,
+    stop: StopRequest,
 ) -> Named:
     """Put each entry of ``origin`` at its key in ``target``; returns what failed, keys with reasons.
 
@@ -48,10 +59,10 @@ def relay_all(
 
     directory = Path(tempfile.gettempdir())
     with local_trouble(os.fspath(directory), "cannot use the temporary directory"), workplace(directory) as place:
-        relay = _Relay(origin, target, place, Unfinished(directory / "relay", name), progress, halt)
+        relay = _Relay(origin, target, place, UploadJournal(directory / "relay", name), verifier, progress, halt)
         try:
             for done in in_parallel(files, relay.move, width=_fitting(files, place), beat=beat):
-                if isinstance(done.error, BootstrapError) and not isinstance(done.error, EVERYBODYS):
+                if isinstance(done.error, BootstrapError) and not isinstance(done.error, CONCERNS_ALL):
                     failed.append((done.task[1].key, str(done.error)))
                 else:
                     done.value()
@@ -62,17 +73,17 @@ def relay_all(
     return failed
 
 
-def _fitting(files: list[tuple[str, Entry]], place: Path) -> int:
+def _fitting(files: Files, place: Path) -> int:
     """How many objects have room at the same time, whichever they are."""
-    largest = sorted((entry for _, entry in files), key=lambda entry: -entry.size)[:_WIDTH]
+    largest = [Entry("", size) for size in nlargest(_WIDTH, files.sizes)]
     while True:
         try:
-            check_room(Plan((), tuple((str(number), entry) for number, entry in enumerate(largest))), os.fspath(place))
+            check_room(FetchPlan.of(*((str(number), entry) for number, entry in enumerate(largest))), os.fspath(place))
             return len(largest)
         except DiskFull as error:
             if len(largest) == 1:
-                error.remedy = "free some space there, or set TMPDIR to a directory on a larger disk"
-                raise
+                remedy = "free some space there, or set TMPDIR to a directory on a larger disk"
+                raise error.replace(remedy=remedy) from error
             largest.pop()
 
 
@@ -84,56 +95,62 @@ class _Relay:
         origin: Store,
         target: Store,
         place: Path,
-        unfinished: Unfinished,
+        journal: UploadJournal,
+        verifier: Verifier,
         progress: Progress,
         halt: threading.Event,
     ) -> None:
         self._origin, self._target, self._place = origin, target, place
-        self._unfinished, self._progress, self._halt = unfinished, progress, halt
+        self._journal, self._verifier, self._progress, self._halt = journal, verifier, progress, halt
         self._staging = Staging()
-        pace = Pace()
-        self._reading = Outlast(origin.patience, halt, pace=pace, say=progress.trouble)
-        self._writing = Outlast(target.patience, halt, pace=pace, say=progress.trouble)
+        rate_limit = RateLimit()
+        self._reading = Retry(origin.retry_window, halt, rate_limit=rate_limit, say=progress.trouble)
+        self._writing = Retry(target.retry_window, halt, rate_limit=rate_limit, say=progress.trouble)
 
     def move(self, task: tuple[str, Entry]) -> None:
         key, entry = task
         if entry.is_marker:
             self._writing(lambda: self._target.write(key, b""))
             return
+        encodings: list[str] = []
         with local_trouble(os.fspath(self._place)):
             partial, _, _ = bring(
                 self._origin,
                 entry,
                 os.fspath(self._place / "object"),
                 self._staging,
-                outlast=self._reading,
+                note=lambda body: encodings.append(body.encoding),
+                verifier=self._verifier,
+                hashes=self._verifier.hashes,
+                retry=self._reading,
                 progress=self._progress,
                 stop=self._halt,
             )
         try:
-            if entry.size < LARGE or not self._in_parts(key, Path(partial)):
-                self._writing(lambda: self._target.write(key, Path(partial)))
+            encoding = encodings[-1]  # an object begun in parts has none: what has one goes by the store's own method
+            if entry.size < LARGE or encoding or not self._in_parts(key, Path(partial)):
+                self._writing(lambda: self._target.write(key, Path(partial), encoding=encoding))
         finally:
             self._staging.discard(partial)
         self._progress.finish()
 
     def give_up_leftovers(self) -> None:
         """Uploads of a killed relay whose objects are no longer to be sent."""
-        multipart = self._target.multipart if self._unfinished else None
+        multipart = self._target.multipart if self._journal else None
         if multipart is not None:
-            for begun in self._unfinished.leftovers():
-                give_up(multipart, begun.key, begun.upload, self._unfinished)
+            for begun in self._journal.leftovers():
+                give_up(multipart, begun.key, begun.upload, self._journal)
 
     def close(self) -> None:
         self._staging.close()
-        self._unfinished.close()
+        self._journal.close()
 
     def _in_parts(self, key: str, path: Path) -> bool:
         """Write a large object, unless the store knows no parts."""
         multipart = self._target.multipart
         if multipart is None:
             return False
-        large = LargeObject(self._target, multipart, key, path, self._unfinished, self._writing)
+        large = LargeObject(self._target, multipart, key, path, self._journal, self._writing)
 
         def put(part: tuple[int, int, int]) -> None:
             large.arrived(part[0], large.there(part[0]) or large.put(part[0]))

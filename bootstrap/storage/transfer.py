@@ -15,27 +15,40 @@ What only one direction needs is imported there: a job's command waits for our i
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from bootstrap.errors import BootstrapError, NothingThere, PathUnusable, UsageError
-from bootstrap.job import Log, StopRequest
-from bootstrap.storage import archive
-from bootstrap.storage.largefile import unfinished_names
-from bootstrap.storage.local import explain, local_trouble, readable, sweep
-from bootstrap.storage.localcopy import copy_tree
-from bootstrap.storage.manifest import Changed, Extra, Manifest, remove_extra
-from bootstrap.storage.open import Stores
-from bootstrap.storage.outage import Outlast
-from bootstrap.storage.pace import Pace
-from bootstrap.storage.plan import Plan, check_name, check_room, nothing_there, plan_tree
-from bootstrap.storage.progress import Progress
-from bootstrap.storage.store import Entry, Store
-from bootstrap.storage.tree import Links
-from bootstrap.storage.url import Location
-from bootstrap.storage.workers import TransferStopped, aside
+from ..errors import BootstrapError, NothingThere, PathUnusable, UsageError
+from ..ground.abandonable import watched
+from ..job import Log, StopRequest
+from ..values import dataclass, field, replace
+from .common.choice import EVERYTHING, Choice
+from .common.file_errors import explain, local_trouble
+from .common.hashes import Hashes
+from .common.progress import Progress
+from .common.rate_limit import RateLimit
+from .common.recorded_links import LinkPolicy
+from .common.retry import Retry
+from .common.units import readable
+from .common.workers import TransferStopped
+from .fetch.copy_tree import copy_tree
+from .fetch.files import Files
+from .fetch.index import Changed, Extra, FetchIndex, remove_extra
+from .fetch.large_file import unfinished_names
+from .fetch.plan import FetchPlan, check_name, check_room, directories_above, nothing_there, plan_tree
+from .local.staging import sweep
+from .model.listing import Entries
+from .model.share import Share
+from .model.store import Entry, Store
+from .model.url import Location
+from .open import Stores
+from .schemes import is_shared
+
+if TYPE_CHECKING:
+    from .fetch.verification.verifier import Verifier
 
 __all__ = ["Report", "TransferStopped", "deliver", "fetch", "relay"]
 
@@ -46,7 +59,8 @@ class Report:
 
     ``root`` is where it landed: a directory, or the file that a single object became. ``failed`` pairs names with
     reasons and is never empty when something is missing; ``left_out`` is what was not meant to go (a named pipe, a
-    link that leads out of the tree), with reasons.
+    link that leads out of the tree), with reasons. ``revision`` is what a source's URL meant: a commit. ``verified``:
+    by what objects were verified that moved, and how many: "md5", "md5 of parts", "size".
     """
 
     root: str
@@ -56,6 +70,8 @@ class Report:
     seconds: float = 0.0
     failed: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    revision: str = ""
+    verified: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -73,8 +89,10 @@ def fetch(
     rename: str = "",
     changed: Changed = "restore",
     extra: Extra = "keep",
-    links: Links = "follow",
+    links: LinkPolicy = "follow",
     nodes: int = 1,
+    share: Share | None = None,
+    choice: Choice = EVERYTHING,
     terminal: TextIO | None = None,
     stop: StopRequest,
     log: Log,
@@ -87,7 +105,8 @@ def fetch(
     ``<target_dir>/<its name without the suffix>/``. A tar is unpacked while it comes, out of sight, and never stored;
     a zip, whose table stands at its end, is brought whole first and needs room for both.
 
-    Files appear under their names only when they are whole and verified (size, and MD5 where the ETag is one).
+    Files appear under their names only when they are whole and verified (:mod:`.fetch.verification.verifier`; how much
+    is a word of ``stores``).
     Scripts that begin with ``#!`` become executable. What an earlier fetch brought and nobody changed since is not
     brought again. Files that were ``changed`` here are restored to what the source has, or kept while the source has
     not changed too; ``extra`` files of a tree that the source does not have are kept or deleted.
@@ -95,113 +114,204 @@ def fetch(
     With ``links`` as "record", symbolic links are made of what a delivery with the same word has recorded.
 
     ``nodes`` is how many machines fetch this at the same moment: their beginnings are spread over a few seconds, and
-    their requests share what a bucket can take. ``terminal`` is where to draw a progress bar instead of logging lines.
+    their requests share what a bucket can take. Those that ``share`` it bring a part of it from each other.
+    ``choice`` is of the files of a tree. ``terminal`` is where to draw a progress bar instead of logging lines.
 
     Raises :class:`NothingThere`, :class:`NamesUnsafe`, :class:`DiskFull`, :class:`PathUnusable`,
     :class:`ArchiveInvalid`, :class:`SourceChanging`, :class:`UsageError` for a directory without ``tree``, the store's
     own refusals, and :class:`TransferStopped` within a second of ``stop``.
     """
+    share = share if is_shared(source) else None
     if not source.is_remote:
-        return _fetch_local(source, target_dir, direct, unpack, rename, changed, extra, terminal, stop, log)
-    pace = Pace(nodes)
-    pace.begin(stop)
+        return _fetch_local(source, target_dir, direct, unpack, rename, changed, extra, choice, terminal, stop, log)
+    rate_limit = RateLimit(nodes)
+    rate_limit.begin(stop)
 
     def watch() -> None:
         if stop.is_set():
             raise TransferStopped
 
     store = stores.open(source)
-    outlast = Outlast(store.patience, stop, pace=pace, say=Progress(log, "fetching").trouble)
-    single = None if source.is_directory else aside(lambda: outlast(lambda: store.stat(source.path)), watch)
-    if single is not None and unpack and archive.stem(source.name):
-        from bootstrap.storage.packed import land, unpack_object
+    from .fetch.verification.verifier import Verifier  # which a tree of this machine need not load
+
+    verifier = Verifier(store, stores.verify)
+    retry = Retry(store.retry_window, stop, rate_limit=rate_limit, say=Progress(log, "fetching").trouble)
+    single = watched(lambda: retry(lambda: _single(store, source)), watch)
+    if single is not None and unpack and _is_archive(source.name):
+        from .fetch.unpack import land, unpack_object
 
         with Progress(log, "fetching", terminal=terminal) as progress:
-            way = unpack_object(store, source, single, pace=pace, progress=progress, stop=stop, log=log)
+            way = unpack_object(
+                store,
+                source,
+                single,
+                verifier=verifier,
+                rate_limit=rate_limit,
+                progress=progress,
+                stop=stop,
+                log=log,
+            )
             unpacked = land(source, single, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
-        report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept)
+        report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept, store.revision)
+        _name_unverified(stores, progress, log)
         return _said(report, "fetched", source, log)
+    if single is None:
+        if not tree:
+            raise watched(lambda: retry(lambda: _no_object(store, source)), watch)
+        prefix = source.as_directory().path if source.path else ""
+        listing = partial(retry, lambda: Entries.of(store.entries(prefix)))
+        entries = watched(lambda: _listed(share, source, listing), watch)
+        if not len(entries):
+            raise watched(lambda: retry(lambda: nothing_there(store, source)), watch)
+        if len(entries) == 1 and entries.keys[0] == prefix and entries.sizes[0]:
+            single = entries[0]  # its name ends in a slash, and it is an object like any other
     if single is not None:
         name = rename or source.name
         check_name(name, source)
-        plan, root = Plan((), ((name, single),)), target_dir
+        plan, root = FetchPlan.of((name, single)), target_dir
         extra = "keep"  # a single file says nothing of its neighbours
-    elif not tree:
-        raise aside(lambda: outlast(lambda: _no_object(store, source)), watch)
     else:
-        prefix = source.as_directory().path if source.path else ""
-        entries = aside(lambda: outlast(lambda: list(store.entries(prefix))), watch)
-        if not entries:
-            raise aside(lambda: outlast(lambda: nothing_there(store, source)), watch)
         plan = plan_tree(entries, prefix, source)
+        if not choice.is_everything:
+            files = plan.files.where(map(choice.takes, plan.files.paths))
+            above = {above for path in files.paths for above in directories_above(path)}
+            plan = FetchPlan(tuple(one for one in plan.directories if one in above), files)
         root = target_dir if direct else target_dir / source.name
     recorded: dict[str, Entry] = {}
     if links == "record":
-        from bootstrap.storage.links import restore, split
+        from .fetch.restore_links import restore, split
 
         plan, recorded = split(plan)
     progress = Progress(log, "fetching", terminal=terminal)
     skipped, kept = _bring_what_changed(
-        store, plan, recorded, os.fspath(root), str(source), changed, extra, pace, progress, stop, log
+        store,
+        plan,
+        recorded,
+        os.fspath(root),
+        str(source),
+        changed,
+        extra,
+        choice,
+        verifier,
+        rate_limit,
+        progress,
+        stop,
+        log,
+        share,
     )
     landed = root / name if single is not None else root
-    report = _report(landed, progress.files, progress, skipped, kept)
+    report = _report(landed, progress.files, progress, skipped, kept, store.revision)
+    if choice.tell is not None:
+        return report
+    _name_unverified(stores, progress, log)
     if recorded:
-        refused = restore(store, recorded, os.fspath(root), outlast=outlast, beat=watch)
+        refused = restore(store, recorded, os.fspath(root), retry=retry, beat=watch)
         for link, reason in refused:
             log.warning("left out", name=link, reason=reason)
         report = replace(report, left_out=(*report.left_out, *refused))
     return _said(report, "fetched", source, log)
 
 
-def _report(root: Path, files: int, progress: Progress, skipped: int, kept: Sequence[str]) -> Report:
+def _report(
+    root: Path, files: int, progress: Progress, skipped: int, kept: Sequence[str], revision: str = ""
+) -> Report:
     left_out = tuple((path, "changed here since it was fetched, and kept") for path in kept)
-    return Report(str(root), files, progress.bytes, skipped, progress.seconds, (), left_out)
+    return Report(
+        str(root),
+        files,
+        progress.bytes,
+        skipped,
+        progress.seconds,
+        (),
+        left_out,
+        revision,
+        verified=dict(progress.verified),
+    )
+
+
+def _name_unverified(stores: Stores, progress: Progress, log: Log) -> None:
+    """Where all was to be verified that can be."""
+    if stores.verify == "always" and progress.by_size:
+        count, first = progress.verified["size"], progress.by_size[0]
+        log.warning(
+            "verified by their size only: the store tells no more that we can compute", files=count, first=first
+        )
+
+
+def _listed(share: Share | None, source: Location, listing: Callable[[], Entries]) -> Entries:
+    if share is None:
+        return listing()
+    from .fetch.shared import listed_once  # which a node alone need not load
+
+    return listed_once(share, str(source), listing)
 
 
 def _bring_what_changed(
     store: Store,
-    plan: Plan,
+    plan: FetchPlan,
     links: Collection[str],
     root: str,
     source: str,
     changed: Changed,
     extra: Extra,
-    pace: Pace,
+    choice: Choice,
+    verifier: Verifier,
+    rate_limit: RateLimit,
     progress: Progress,
     stop: StopRequest,
     log: Log,
+    share: Share | None,
 ) -> tuple[int, list[str]]:
     """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here.
 
     Where files that the source does not have are deleted, ``links`` are spared.
     """
-    from bootstrap.storage.download import bring_all
+    from .fetch.download import bring_all
 
+    way = None
+    if share is not None:
+        from .fetch.shared import bring_shared  # which a node alone need not load
+
+        way = partial(bring_shared, share, source)
+    if choice.tell is not None:
+        known = FetchIndex(root, source) if os.path.isdir(root) else FetchIndex.nowhere()
+        standing = known.stand(plan.files)
+        known.close(False)
+        choice.rehearse((path, entry.size) for path, entry in standing.wanted(changed))
+        return standing.same, list(standing.changed.paths) if changed == "keep" else []
     with local_trouble(root):
-        manifest = Manifest(root, source)
+        index = FetchIndex(root, source)
         complete = False
         try:
-            standing = manifest.stand(plan.files)
-            touched = [path for path, _ in standing.changed]
+            standing = index.stand(plan.files)
+            touched = list(standing.changed.paths)
             if touched:
                 log.warning("changed here since the last fetch", files=len(touched), first=touched[0], now=changed)
-            wanted = standing.missing + (standing.changed if changed == "restore" else [])
-            needed = Plan(plan.directories, tuple(wanted))
+            needed = FetchPlan(plan.directories, standing.wanted(changed))
             check_room(needed, root)
-            if not manifest.finished:
+            if not index.finished:
                 sweep(root, ("", *plan.directories), unfinished_names(needed.files, root))
-            if needed.files:
-                manifest.begin()
+            if len(needed.files):
+                index.begin()
             progress.expect(len(needed.files), needed.bytes)
             with progress:
-                bring_all(store, needed, root, manifest, pace=pace, progress=progress, stop=stop)
+                bring_all(
+                    store,
+                    needed,
+                    root,
+                    index,
+                    rate_limit=rate_limit,
+                    progress=progress,
+                    stop=stop,
+                    way=way,
+                    verifier=verifier,
+                )
             if extra == "delete":
-                removed = remove_extra(root, {*links, *(path for path, _ in plan.files)}, set(plan.directories))
+                removed = remove_extra(root, Hashes(chain(links, plan.files.paths)), set(plan.directories))
                 log.info("removed what the source does not have", files=removed)
             complete = True
         finally:
-            manifest.close(complete)
+            index.close(complete)
     return standing.same, touched if changed == "keep" else []
 
 
@@ -210,7 +320,8 @@ def deliver(
     source: Path,
     target: Location,
     *,
-    links: Links = "follow",
+    links: LinkPolicy = "follow",
+    choice: Choice = EVERYTHING,
     terminal: TextIO | None = None,
     stop: StopRequest,
     deadline: float | None = None,
@@ -223,13 +334,17 @@ def deliver(
     ``time.monotonic()``'s clock. What a file's own trouble, the deadline or ``stop`` kept from arriving is in the
     report's ``failed``; trouble that is everybody's (bucket, keys, network) is raised.
     """
-    from bootstrap.storage.upload import send_all
+    from .upload.send import send_all
 
     store = stores.open(target)
     with Progress(log, "delivering", terminal=terminal) as progress:
-        failed, left_out = send_all(store, source, target, links=links, progress=progress, stop=stop, deadline=deadline)
+        failed, left_out = send_all(
+            store, source, target, links=links, choice=choice, progress=progress, stop=stop, deadline=deadline
+        )
     for name, reason in left_out:
         log.warning("left out", name=name, reason=reason)
+    if choice.tell is not None:
+        return Report(str(target), failed=tuple(failed), left_out=tuple(left_out))
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed), tuple(left_out))
     return _said(report, "delivered", target, log)
 
@@ -240,6 +355,7 @@ def relay(
     target: Location,
     *,
     tree: bool = True,
+    choice: Choice = EVERYTHING,
     terminal: TextIO | None = None,
     stop: StopRequest,
     log: Log,
@@ -250,27 +366,39 @@ def relay(
     What single objects kept from arriving is in ``failed``; what concerns them all is raised, also
     :class:`NothingThere` and :class:`TransferStopped`.
     """
-    from bootstrap.storage.relay import relay_all
+    from .relay import relay_all
 
     origin, goal = stores.open(source), stores.open(target)
     progress = Progress(log, "copying", terminal=terminal)
-    outlast = Outlast(origin.patience, stop, say=progress.trouble)
-    single = None if source.is_directory else outlast(lambda: origin.stat(source.path))
+    retry = Retry(origin.retry_window, stop, say=progress.trouble)
+    single = retry(lambda: _single(origin, source))
     if single is not None:
         key = target.child(source.name).path if target.is_directory else target.path
-        files = [(key, single)]
+        files = Files.of(((key, single),))
     elif not tree:
-        raise outlast(lambda: _no_object(origin, source))
+        raise retry(lambda: _no_object(origin, source))
     else:
         prefix = source.as_directory().path if source.path else ""
         base = target.as_directory().path if target.path else ""
-        files = [(base + entry.key[len(prefix) :], entry) for entry in outlast(lambda: list(origin.entries(prefix)))]
-        if not files:
-            raise outlast(lambda: nothing_there(origin, source))
-    progress.expect(len(files), sum(entry.size for _, entry in files))
+        listing = retry(lambda: Entries.of(origin.entries(prefix)))
+        if not len(listing):
+            raise retry(lambda: nothing_there(origin, source))
+        files = Files(listing, len(prefix), range(len(listing)), {}, base)
+        if not choice.is_everything:
+            files = files.where(choice.takes(key[len(base) :]) for key in files.paths)
+    if choice.rehearse((key, entry.size) for key, entry in files):
+        return Report(str(target))
+    progress.expect(len(files), sum(files.sizes))
     with progress:
-        failed = relay_all(origin, files, goal, name=f"{source} {target}", progress=progress, stop=stop)
-    report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed))
+        from .fetch.verification.verifier import Verifier
+
+        verifier = Verifier(origin, stores.verify)
+        failed = relay_all(
+            origin, files, goal, name=f"{source} {target}", verifier=verifier, progress=progress, stop=stop
+        )
+    _name_unverified(stores, progress, log)
+    moved = progress.files, progress.bytes, 0, progress.seconds
+    report = Report(str(target), *moved, tuple(failed), verified=dict(progress.verified))
     return _said(report, "copied", source, log)
 
 
@@ -282,6 +410,7 @@ def _fetch_local(
     rename: str,
     changed: Changed,
     extra: Extra,
+    choice: Choice,
     terminal: TextIO | None,
     stop: StopRequest,
     log: Log,
@@ -293,8 +422,8 @@ def _fetch_local(
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise _no_such_path(place) from error
         raise explain(error, place, "cannot read what is to be fetched") from error
-    if os.path.isfile(place) and unpack and archive.stem(place.name):
-        from bootstrap.storage.packed import land, unpack_file
+    if os.path.isfile(place) and unpack and _is_archive(place.name):
+        from .fetch.unpack import land, unpack_file
 
         entry = Entry(os.fspath(place), found.st_size, f"{found.st_mtime_ns:x}")
         way = unpack_file(place, source, entry, stop=stop, log=log)
@@ -309,9 +438,30 @@ def _fetch_local(
         log.info("already in place", path=str(root))
         return Report(str(root), skipped=1)
     with Progress(log, "copying", terminal=terminal) as progress:
-        unchanged, left_out = copy_tree(place, root, extra=extra, progress=progress, stop=stop)
+        unchanged, left_out = copy_tree(place, root, extra=extra, choice=choice, progress=progress, stop=stop)
     report = Report(str(root), progress.files, progress.bytes, unchanged, progress.seconds, (), tuple(left_out))
+    if choice.tell is not None:
+        return report
     return _said(report, "copied", source, log)
+
+
+def _is_archive(name: str) -> bool:
+    from .fetch import archive  # most code is a directory
+
+    return bool(archive.stem(name))
+
+
+def _single(store: Store, source: Location) -> Entry | None:
+    """The one object that ``source`` is, if it is one.
+
+    An object of no bytes beside keys below it is a directory's marker that was made without a slash.
+    """
+    if source.is_directory:
+        return None
+    entry = store.stat(source.path)
+    if entry is not None and not entry.size and store.children(source.as_directory().path):
+        return None
+    return entry
 
 
 def _no_object(store: Store, source: Location) -> BootstrapError:
@@ -322,21 +472,25 @@ def _no_object(store: Store, source: Location) -> BootstrapError:
 
 
 def _no_such_path(place: Path) -> NothingThere:
-    from bootstrap.storage.filesystem import FileStore
+    from .local.store import FileStore
 
     return nothing_there(FileStore(Path("/")), Location("file", os.fspath(place).lstrip("/")))
 
 
 def _said(report: Report, verb: str, place: Location, log: Log) -> Report:
+    """One line about what was done; "delivered" and its kin are said of what is complete only."""
     rate = f"{report.bytes / 1e6 / report.seconds:.1f} MB/s" if report.seconds > 0 else ""
-    log.info(
-        verb,
-        **{"from" if verb != "delivered" else "to": str(place)},
-        files=report.files,
-        size=readable(report.bytes),
-        seconds=round(report.seconds, 2),
-        rate=rate,
+    facts: dict[str, object] = {
+        "to" if verb == "delivered" else "from": str(place),
+        "files": report.files,
+        "size": readable(report.bytes),
+        "seconds": round(report.seconds, 2),
+        "rate": rate,
         **({"unchanged": report.skipped} if report.skipped else {}),
-        **({"failed": len(report.failed)} if report.failed else {}),
-    )
+        **({"revision": report.revision} if report.revision else {}),
+    }
+    if report.complete:
+        log.info(verb, **facts)
+    else:
+        log.warning(f"not everything was {verb}", **facts, failed=len(report.failed))
     return report

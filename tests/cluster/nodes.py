@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from tests.cluster.platforms import PLATFORMS, names
 from tests.conftest import lab_or_skip
 from tests.lab.netns import Host, running_hosts
+from tests.lab.waiting import until
 
 BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
 LIMIT = 150.0  # seconds for anything that should take ten
@@ -55,10 +55,12 @@ class Node:
 
     def wait_for(self, name: str, text: str = "") -> None:
         """Until the file ``name`` in this node's directory is there and holds ``text``."""
-        end = time.monotonic() + LIMIT
-        while not ((path := self.home / name).exists() and text in path.read_text(errors="replace")):
-            assert time.monotonic() < end, f"{text or name} never came; the node said: {self.said}"
-            time.sleep(0.02)
+        path = self.home / name
+        until(
+            lambda: path.exists() and text in path.read_text(errors="replace"),
+            lambda: f"{text or name} never came; the node said: {self.said}",
+            limit=LIMIT,
+        )
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def test_each_device_has_its_process_though_the_table_comes_late_and_in_pieces(p
         for number, node in enumerate(nodes):
             for index in range(2):
                 rank = str(2 * number + index)
-                told = [f"device{index}", "1.0", job, rank, "4", str(index), str(index), "1800", "=ib0"]
+                told = [f"device{index}", "1.0", job, rank, "4", str(index), str(index), "1800", "ib0"]
                 log = node.home / f"job.run/workspace/logs/{job}-proc-rank-{rank}-device-{index}.txt"
                 assert json.loads(log.read_text()) == told
                 assert log.read_text() in (node.home / "job.log").read_text(), "the node's own log has it all"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.cluster.platforms import modelarts
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
+from tests.lab.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -107,10 +107,7 @@ def test_a_node_that_never_comes_is_named_and_who_gives_up_takes_its_notes_away(
 def test_notes_hold_no_secret(seaweedfs: Store, tmp_path: Path) -> None:
     bucket = seaweedfs.make_bucket()
     alone = start(0, bucket, tmp_path)
-    end = time.monotonic() + 90
-    while not notes(bucket):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: notes(bucket), limit=90)
     assert notes(bucket) == ["logs/.meeting-ma-job-7/meeting"]
     assert SECRET.encode() not in bucket.get("logs/.meeting-ma-job-7/meeting")
     alone.terminate()

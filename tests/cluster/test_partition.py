@@ -34,13 +34,13 @@ def test_every_node_stops_after_the_silence_and_names_who_fell_silent(how: str, 
             nodes[1].host.cut_off("eth0")
         else:
             nodes[1].host.link("eth0", "down")
-        assert [node.end() for node in nodes] == [143, 143, 143], story(nodes)
+        assert [node.end() for node in nodes] == [209, 209, 209], story(nodes)
         assert SILENCE - 1 < time.monotonic() - cut < 45, "and not after the minute that is the default"
         for node, silent in zip(nodes, (1, 0, 1), strict=True):  # the one that is cut off hears node 0 no more
             record, host = node.record, f"ma-job-7-worker-{silent}.ma-job-7"
             first = record["first_failure"]
             assert (first["node"], first["host"], first["lost"]) == (silent, host, True)
-            assert (record["reason_id"], record["user"]["asked_by"]) == ("stopped-by-peer", "peer")
+            assert (record["reason_id"], record["user"]["asked_by"]) == ("node-lost", "peer")
             assert f"node {silent} ({host}) is gone without a word" in node.said
 
 
@@ -48,7 +48,7 @@ def test_when_node_0_is_cut_off_all_the_others_name_it(tmp_path: Path) -> None:
     with several_nodes(3, "volcano", tmp_path) as nodes:
         working(nodes, "stop")
         nodes[0].host.cut_off("eth0")
-        assert [node.end() for node in nodes] == [143, 143, 143], story(nodes)
+        assert [node.end() for node in nodes] == [209, 209, 209], story(nodes)
         first = [node.record["first_failure"] for node in nodes]
         assert first[0]["node"] in (1, 2), "it hears nobody any more"
         assert [one["host"] for one in first[1:]] == ["train-master-0.train"] * 2

@@ -160,9 +160,11 @@ def test_a_bootstrap_that_is_killed_is_noticed(tmp_path: Path) -> None:
         victim = nodes[0].process
         assert victim is not None
         os.kill(victim.pid, signal.SIGKILL)
-        assert nodes[1].end() == 143, story(nodes)
+        assert nodes[1].end() == 209, story(nodes)
+        assert nodes[1].record["user"]["exit_code"] == 143, "what the command made of it is told as well"
         assert nodes[1].record["first_failure"]["node"] == 0
         assert nodes[1].record["first_failure"]["lost"]
+        assert (nodes[1].record["exit_code"], nodes[1].record["reason_id"]) == (209, "node-lost")
 
 
 # --- faults --------------------------------------------------------------------------------------------------------
@@ -195,7 +197,7 @@ def test_a_partition_in_the_middle_ends_the_wait_of_the_barrier(tmp_path: Path) 
         nodes[1].host.link("eth0", "down")  # the conversation goes by the names of the platform
         gate.write_text("go\n")
         assert [node.end() for node in nodes] == [203, 203], story(nodes)
-        assert "Not all nodes were ready" in nodes[0].said and "job-custom1-0" in nodes[0].said
+        assert "not all nodes were ready" in nodes[0].said and "job-custom1-0" in nodes[0].said
 
 
 SAVES = """

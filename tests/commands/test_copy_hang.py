@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from tests.lab.faulty_proxy import FaultyProxy, unanswered
 from tests.lab.stores import Store
+from tests.lab.waiting import until
 
 BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
 
@@ -22,10 +22,7 @@ def test_a_store_that_never_answers_does_not_hold_up_a_stop(
     environ = {**seaweedfs.env(), "S3_ENDPOINT": faulty.endpoint, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     copy = subprocess.Popen([BOOTSTRAP, "copy", "-r", "obs://some-bucket/x/", str(tmp_path / "x")], env=environ)
     try:
-        deadline = time.monotonic() + 60
-        while not faulty.seen:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: faulty.seen)
         copy.terminate()
         assert copy.wait(20) == 143
     finally:

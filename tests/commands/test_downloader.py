@@ -139,7 +139,8 @@ def test_a_place_that_takes_no_trace_is_255_too(bootstrap: Run, tmp_path: Path) 
     [
         (["-s", "here", "-d", "there"], "must be remote"),
         (["-s", "s3://bucket/a", "-d", "s3://bucket/b"], "must be remote"),
-        (["-s", "https://bucket.obs.example.com/a", "-d", "."], "unknown scheme"),
+        (["-s", "ftp://bucket.obs.example.com/a", "-d", "."], "unknown scheme"),
+        (["-s", "here", "-d", "https://bucket.obs.example.com/a"], "nothing can be delivered"),
         (["-s", "absent", "-d", "s3://bucket/b"], "nothing to upload"),
         (["-s", "s3://bucket/a", "-d", "."], "S3_ACCESS_KEY_ID"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -50,6 +51,16 @@ def test_an_interface_that_a_platform_names_and_is_not_there_is_passed_over(boot
 def test_all_nodes_come_in_the_jobs_order(bootstrap: Run) -> None:
     assert bootstrap("ip", "--all", env=TWO_NODES).stdout == b"127.0.0.2\n127.0.0.1\n"
     assert bootstrap("ip", "--all", "--ports", env=TWO_NODES).stdout == b"127.0.0.2:6001\n127.0.0.1:6002\n"
+
+
+def test_programs_get_json(bootstrap: Run) -> None:
+    nodes = json.loads(bootstrap("ip", "--all", "--format", "json", env=TWO_NODES).stdout)
+    assert nodes == [
+        {"rank": 0, "host": "127.0.0.2", "address": "127.0.0.2", "port": 6001},
+        {"rank": 1, "host": "localhost", "address": "127.0.0.1", "port": 6002},
+    ]
+    (own,) = json.loads(bootstrap("ip", "--format", "json", "--interface", LOOPBACK).stdout)
+    assert (own["rank"], own["address"]) == (0, "127.0.0.1")
 
 
 def test_all_nodes_of_a_single_node_job_are_this_one(bootstrap: Run) -> None:

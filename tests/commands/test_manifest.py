@@ -117,7 +117,7 @@ def test_the_manifest_runs_the_same_with_the_bootstrap_as_entry_point(tmp_path: 
     assert {"exitCode": 200, "action": "RestartJob"} in job["spec"]["policies"]
     assert not [one for one in job["spec"]["policies"] if 100 <= one.get("exitCode", 0) < 200]
     master, worker = (task["template"]["spec"]["containers"][0] for task in job["spec"]["tasks"])
-    assert master["command"] == ["bootstrap", "run", "--"]
+    assert master["command"] == ["/opt/bootstrap/bin/bootstrap", "run", "--"]
     assert master["args"] == ["python", "train.py", "--epochs", "10"]
     assert master["workingDir"] == "/nfs/testdata/code/sxh/mnist"
     assert master["resources"]["limits"] == {"cpu": "500m", "memory": "1024Mi", "nvidia.com/gpu": "1"}
@@ -135,8 +135,18 @@ def test_a_command_without_anything_of_a_shell_is_words(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("jobname: a\ntasks:\n  - image: x\n  \tname: b\n", "line 4: a tab"),
-        ("jobname: test_job1\n" + TASK, "'test_job1' is no name for Kubernetes"),
-        ("jobname: test_job1\n" + TASK, "test-job1 would do"),
+        ("jobname: Test_job1\n" + TASK, "'Test_job1' is no name for Kubernetes"),
+        ("jobname: Test_job1\n" + TASK, "test-job1 would do"),
+        ("jobname： a\n" + TASK, "line 1: a full-width colon (：) behind jobname"),
+        ("jobname: a\ntasks:\n  - name： b\n    image: x\n", "line 3: a full-width colon"),
+        ("jobname: a\ntasks:\n  - name: b\n    image： x\n", "line 4: a full-width colon"),
+        ("jobname: a\ntasks:\n  - image: x\n    command: [“a”，“b”]\n    args: [1\n", "line 4: the sign “"),
+        ("jobname: a\n" + TASK + "---\njobname: b\n" + TASK, "line 5: --- begins a second document"),
+        ("apiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nmetadata: {name: a}\n", "this is a Volcano Job already"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", "this is a Kubernetes Pod"),
+        ("jobname: a\ntasks:\n  - {name: a_b, image: x}\n  - {name: a-b, image: y}\n", "two tasks are named a-b"),
+        ("jobname: a\ntasks:\n  - {image: x, ports: {number: 80, name: -a}}\n", "single - between them"),
+        ("jobname: a\ntasks:\n  - {image: x, ports: {number: 80, name: a--b}}\n", "single - between them"),
         ("jobname: a\njobname: b\n" + TASK, "'jobname' is given twice"),
         ("jobname: a\ntasks:\n  - {name: t, image: x}\n  - {name: t, image: y}\n", "two tasks are named t"),
         ("jobname: a\ntasks:\n  - {images: x}\n", "no field is named 'images'; is image meant?"),
@@ -170,6 +180,43 @@ def test_what_users_stumble_over_is_named_with_its_place(text: str, words: str, 
     with pytest.raises(JobFileInvalid) as raised:
         read(tmp_path / "job.yaml")
     assert words in str(raised.value)
+
+
+def test_all_wrong_tabs_are_named_at_once_a_line_each_and_those_behind_values_are_let_through(tmp_path: Path) -> None:
+    right = "jobname: a\t\ntasks:\t\n  - image: x\t# mine\n    command: y\t \n"
+    assert yaml.safe_load(manifest(tmp_path, right).stdout)["metadata"]["name"] == "a"
+    made = manifest(tmp_path, "jobname:\ta\t\ntasks:\t\n\t- image: x\n  -\tname: b\n    image:\ty\n")
+    assert made.returncode == 119
+    told = made.stderr.splitlines()
+    assert [line.split(":")[0] for line in told[1:]] == ["  line 1", "  line 3", "  line 4", "  line 5"], made.stderr
+
+
+def test_an_underscore_in_a_name_is_mended_as_the_manager_does(tmp_path: Path) -> None:
+    made = manifest(tmp_path, "jobname: test_job1\ntasks:\n  - {name: my_task, image: x, command: y}\n")
+    job = yaml.safe_load(made.stdout)
+    assert (made.returncode, job["metadata"]["name"], job["spec"]["tasks"][0]["name"]) == (0, "test-job1", "my-task")
+    assert "jobname: test_job1 is no name" in made.stderr and "it becomes test-job1" in made.stderr
+
+
+def test_a_port_may_have_a_name_of_several_words(tmp_path: Path) -> None:
+    made = manifest(tmp_path, "jobname: a\ntasks:\n  - {image: x, command: y, ports: {number: 80, name: my-port-2}}\n")
+    container = yaml.safe_load(made.stdout)["spec"]["tasks"][0]["template"]["spec"]["containers"][0]
+    assert container["ports"] == [{"name": "my-port-2", "containerPort": 80}]
+
+
+def test_the_manifest_of_a_manifest_is_refused(tmp_path: Path) -> None:
+    made = manifest(tmp_path, manifest(tmp_path, "jobname: a\n" + TASK).stdout)
+    assert made.returncode == 119 and "this is a Volcano Job already" in made.stderr and "kubectl create" in made.stderr
+
+
+def test_the_log_of_a_job_on_the_nas_is_in_the_jobs_directory(tmp_path: Path) -> None:
+    task = "  - {image: x, command: y, workingDir: /nfs/testdata/code}\n"
+    made = manifest(tmp_path, f"jobname: a\ntasks:\n{task}", "--nas", "claim")
+    container = yaml.safe_load(made.stdout)["spec"]["tasks"][0]["template"]["spec"]["containers"][0]
+    told = {one["name"]: one["value"] for one in container["env"]}
+    assert told == {"BOOTSTRAP_JOB_DIR": "/nfs/testdata/code", "BOOTSTRAP_LOG": "/nfs/testdata/code/logs/a/"}
+    without = yaml.safe_load(manifest(tmp_path, f"jobname: a\ntasks:\n{task}").stdout)
+    assert "BOOTSTRAP_LOG" not in str(without)
 
 
 def test_windows_line_ends_and_its_mark_at_the_beginning_change_nothing(tmp_path: Path) -> None:
@@ -225,3 +272,19 @@ def test_a_working_directory_without_the_nas_is_warned_of(tmp_path: Path) -> Non
     made = manifest(tmp_path, f"jobname: a\ntasks:\n{task}")
     assert made.returncode == 0 and "/nfs/testdata/code of task task-0 needs --nas" in made.stderr
     assert manifest(tmp_path, f"jobname: a\ntasks:\n{task}", "--nas", "claim").stderr == ""
+
+
+def test_plain_jobs_have_a_policy_for_our_exit_codes(tmp_path: Path) -> None:
+    made = manifest(tmp_path, WHOLE, "--nas", "data", "--plain-jobs")
+    assert made.returncode == 0, made.stderr
+    for job in yaml.safe_load(made.stdout)["items"]:
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never", "a podFailurePolicy wants it"
+        fail, ignore, count = job["spec"]["podFailurePolicy"]["rules"]
+        assert (fail["action"], ignore["action"], count["action"]) == ("FailJob", "Ignore", "Count")
+        assert fail["onExitCodes"]["containerName"] == container["name"]
+        assert 111 in fail["onExitCodes"]["values"] and 200 in count["onExitCodes"]["values"]
+        assert not {126, 127, 0} & {*fail["onExitCodes"]["values"], *count["onExitCodes"]["values"]}
+        for rule in (fail, count):  # the API server wants them in order, each once
+            values = rule["onExitCodes"]["values"]
+            assert values == sorted(set(values)) and len(values) <= 255

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_manifest import WHOLE
+from tests.lab.waiting import until
 
 BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
 NETWORKS = [pytest.param("namespaces", marks=pytest.mark.netns), "loopback"]
@@ -50,6 +51,52 @@ def test_every_node_believes_its_platform(platform: str, network: str, tmp_path:
     assert [row.split()[2:4] for row in table] == [["0", "success"]] * 3
 
 
+def test_what_boot_commands_of_modelarts_v2_use_is_there(network: str, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.sh").write_text(
+        "for name in MA_HOME MA_MOUNT_PATH MA_LOG_DIR MA_CURRENT_IP MA_CURRENT_HOST_IP MA_CURRENT_INSTANCE_NAME "
+        "NCCL_SOCKET_IFNAME NCCL_IB_HCA NCCL_DEBUG; do eval echo $name=\\$$name; done; touch $MA_LOG_DIR/mine\n"
+    )
+    asked = ("--nodes", "2", "--platform", "modelarts", "--network", network)
+    done = simulate(tmp_path, *asked, "--", "sh", "-c", "sh ${MA_JOB_DIR}/code/train.sh")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in range(2):
+        home = tmp_path / "nodes" / f"node-{node}"
+        ip = f"10.77.0.{node + 1}" if network == "namespaces" else f"127.0.0.{node + 1}"
+        for line in (
+            f"MA_HOME={home}", f"MA_MOUNT_PATH={home}/modelarts", f"MA_LOG_DIR={home}/modelarts/log",
+            f"MA_CURRENT_IP={ip}", f"MA_CURRENT_HOST_IP={ip}", f"MA_CURRENT_INSTANCE_NAME=rehearsal-worker-{node}",
+            "NCCL_SOCKET_IFNAME=bond0,eth0", "NCCL_IB_HCA=^mlx5_bond_0", "NCCL_DEBUG=INFO",
+        ):  # fmt: skip
+            assert f"[node {node}] {line}\n" in done.stdout, done.stdout
+        assert (home / "modelarts/log/mine").exists()
+
+
+@pytest.mark.netns
+def test_volcanos_host_files_are_mounted_and_this_machine_has_none_of_them(tmp_path: Path) -> None:
+    from bootstrap.rehearsal.machines import can_have_namespaces
+
+    if not can_have_namespaces():
+        pytest.skip("lab: no network namespaces here")
+    before = sorted(os.listdir("/etc"))
+    asked = (
+        "--nodes",
+        "2",
+        "--platform",
+        "volcano",
+        "--",
+        "sh",
+        "-c",
+        "cat /etc/volcano/worker.host; grep -c . /etc/passwd",
+    )
+    done = simulate(tmp_path, *asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in range(2):
+        for host in range(2):
+            assert f"[node {node}] rehearsal-worker-{host}.rehearsal\n" in done.stdout, done.stdout
+    assert sorted(os.listdir("/etc")) == before
+
+
 def test_a_single_node_is_listed_under_a_name_with_a_dot_as_modelarts_v1_does(network: str, tmp_path: Path) -> None:
     show = "import os; print([f'{k}={v}' for k, v in os.environ.items() if k.endswith('.0_HOSTS')])"
     asked = ("--nodes", "1", "--platform", "dls", "--network", network, "--", sys.executable, "-c", show)
@@ -81,7 +128,7 @@ def test_nodes_meet_and_the_rest_learns_of_one_that_is_killed(network: str, tmp_
     assert done.returncode == 137, done.stdout
     assert done.stdout.count("all nodes are ready") == 3
     rows = done.stdout[done.stdout.rindex("\nnode  host") :].split("\n")[2:5]
-    assert ["stopped-by-peer" in row for row in rows] == [True, False, True]
+    assert ["node-lost" in row for row in rows] == [True, False, True]
     assert "kill at 6 s" in rows[1] and "node 1" in rows[0]
 
 
@@ -103,7 +150,7 @@ def test_a_node_that_is_asked_to_stop_ends_as_an_eviction_does(network: str, tmp
         ["143", "stopped-by-platform"],
         ["node 1, rank 1", "stop at 6 s"],
     )
-    assert 5 < float(second[4]) < 60
+    assert 0 < float(second[4]) < 60  # since the node began, which on a busy machine is long after the rehearsal did
     hosts = {"loopback": ["127.0.0.1", "127.0.0.2"], "namespaces": [f"rehearsal-worker-{i}.rehearsal" for i in (0, 1)]}
     assert [first[1], second[1]] == hosts[network]
 
@@ -116,10 +163,10 @@ def test_a_node_that_is_cut_off_is_missed_and_named(tmp_path: Path) -> None:
         pytest.skip("lab: no network namespaces here")
     asked = ("--nodes", "3", "--platform", "dls", "--with", "--on-peer-failure stop --peer-silence 3")
     done = simulate(tmp_path, *asked, "--partition", "2@6", "--", "sleep", "300")
-    assert done.returncode == 143, done.stdout
+    assert done.returncode == 209, done.stdout
     assert "[node 2] cut off after 6 s, as you wished\n" in done.stdout
     table = rows(done.stdout)[1:]
-    assert [row[3] for row in table] == ["stopped-by-peer"] * 3
+    assert [row[3] for row in table] == ["node-lost"] * 3
     assert [row[5] for row in table] == ["node 2", "node 2", "node 0"], "who is cut off misses node 0"
     assert [row[6] for row in table] == ["-", "-", "partition at 6 s"]
 
@@ -173,7 +220,7 @@ def test_a_job_file_gives_the_tasks_and_their_commands(network: str, tmp_path: P
     ("text", "words", "code", "told"),
     [
         (WHOLE.replace("  - name: master", "\t- name: master"), (), 119, "line 3: a tab"),
-        (WHOLE.replace("sxh-mnist-1", "sxh_mnist"), (), 119, "sxh-mnist would do"),
+        (WHOLE.replace("sxh-mnist-1", "Sxh_mnist"), (), 119, "sxh-mnist would do"),
         (WHOLE.replace("amount: 2", "name: master"), (), 119, "two tasks are named master"),
         (WHOLE.replace("amount: 2", "image: again"), (), 119, "'image' is given twice"),
         (WHOLE, ("--nodes", "2"), 101, "1 of master, 2 of task-1"),
@@ -201,6 +248,18 @@ def test_a_job_file_of_windows_runs_where_all_nodes_have_one_role(platform: str,
     assert all(f"[node {node}] {said}\n" in done.stdout for node, said in enumerate(["master --epochs 10", "1", "2"]))
 
 
+def test_programs_get_json_on_stdout_and_nothing_else(tmp_path: Path) -> None:
+    """The nodes' output, and what the outputs' URLs hold at the end, are on stderr."""
+    fail = "import os; print('I am here'); raise SystemExit(int(os.environ['NODE_RANK']) * 3)"
+    asked = ("--nodes", "2", "--platform", "dls", "--network", "loopback", "--format", "json")
+    done = simulate(tmp_path, *asked, "--with", f"--output out={tmp_path}/models/", "--", sys.executable, "-c", fail)
+    assert done.returncode == 3, done.stderr
+    first, second = json.loads(done.stdout)
+    assert (first["node"], first["exit_code"], first["reason_id"]) == (0, 0, "success")
+    assert (second["node"], second["exit_code"], second["first_failure"]["node"]) == (1, 3, 1)
+    assert "[node 1] I am here" in done.stderr and f"{tmp_path}/models/" in done.stderr
+
+
 def test_a_fault_that_came_too_early_or_too_late_is_said(tmp_path: Path) -> None:
     faults = ("--delay", "1@3", "--kill", "1@0.5", "--stop", "0@600")
     done = simulate(tmp_path, "--nodes", "2", "--platform", "dls", "--network", "loopback", *faults, "--", "true")
@@ -218,10 +277,7 @@ def test_an_interruption_stops_all_nodes(number: signal.Signals, network: str, t
     argv = [BOOTSTRAP, "simulate", "--nodes", "2", "--platform", "dls", "--network", network]
     argv += ["--directory", str(tmp_path / "nodes"), "--", sys.executable, "-c", touch]
     with (tmp_path / "said").open("w") as output, subprocess.Popen(argv, stdout=output, cwd=tmp_path) as running:
-        end = time.monotonic() + 60
-        while not all((tmp_path / f"began-{node}").exists() for node in range(2)):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: all((tmp_path / f"began-{node}").exists() for node in range(2)))
         running.send_signal(number)
         code = running.wait(60)
     said = (tmp_path / "said").read_text()
@@ -270,3 +326,14 @@ def test_the_nodes_have_nothing_of_a_platform_that_we_run_on_ourselves(tmp_path:
     )
     assert done.returncode == 0, done.stdout
     assert "stranger" not in done.stdout and "DLS_TASK_INDEX=1" in done.stdout
+
+
+def test_the_log_of_a_job_file_is_below_the_jobs_directory_on_a_nas_of_the_rehearsal(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "jobname: a\ntasks:\n  - {image: x, amount: 2, command: echo trained, workingDir: /nfs/of/nobody/code}\n"
+    )
+    done = simulate(tmp_path, "--platform", "volcano", "--job", str(tmp_path / "job.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = tmp_path / "nodes/nas/nfs/of/nobody/code/logs/a"
+    found = [path for path in logs.rglob("*.log") if "trained" in path.read_text()]
+    assert len(found) == 2, sorted(logs.rglob("*"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.credentials.find import Keyring, find
-from bootstrap.credentials.registry import Secrets
+from bootstrap.masking.registry import Secrets
 from tests.credentials.scene import scene as scene
 from tests.e2e.job import Container
 

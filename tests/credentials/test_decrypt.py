@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap.credentials.decrypt import decrypt_environment
-from bootstrap.credentials.registry import Secrets
 from bootstrap.errors import SecretUnreadable
+from bootstrap.masking.registry import Secrets
 from tests.credentials.conftest import Notebook
 from tests.credentials.tools import CLIENT, DECRYPTOR
 
@@ -159,7 +159,7 @@ def test_a_decryptor_that_hangs_is_ended_with_all_it_started(
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("import sys; lines = sys.stdin.readlines(); print('secret-one')", "printed 1 lines for 2 ciphertexts"),
+        ("import sys; lines = sys.stdin.readlines(); print('secret-one')", "printed 1 line for 2 ciphertexts"),
         ("print('secret-one'); print('secret-two'); print('secret-3')", "printed 3 lines for 2 ciphertexts"),
         ("", "printed 0 lines for 2 ciphertexts"),
     ],

@@ -10,9 +10,9 @@ import pytest
 
 from bootstrap.credentials.expiry import parse_time, seconds_left
 from bootstrap.credentials.find import Keyring
-from bootstrap.credentials.registry import Secrets
 from bootstrap.errors import CredentialsExpired, CredentialsMissing, SecretUnreadable
 from bootstrap.job import Credentials
+from bootstrap.masking.registry import Secrets
 from tests.credentials.conftest import Notebook
 
 Seek = Callable[..., Keyring]
@@ -488,8 +488,8 @@ def test_boto3s_own_chain_is_asked_last_and_its_place_named(
 
 
 def test_a_failure_in_boto3s_own_chain_is_one_message(seek: Seek, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nowhere")
-    with pytest.raises(SecretUnreadable, match=r"boto3's own chain failed .*nowhere.*remove what it found there"):
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/keys")
+    with pytest.raises(SecretUnreadable, match=r"boto3's own chain failed .*192.0.2.1.*remove what it found there"):
         seek()()
 
 

@@ -62,7 +62,7 @@ environ = f"/proc/{os.getpid()}/environ"
 report = {"core before": str(soft // 512), "readable before": readable_by_another(environ)}
 done = hardening.harden()
 report["readable after"] = readable_by_another(environ)
-report |= {"dumpable off": done.dumpable_off, "notes": done.notes, "dumpable": hardening.dumpable()}
+report |= {"dumpable off": done.dumpable_off, "notes": done.notes, "dumpable": hardening._prctl(3, 0) == 1}
 report |= {"core": resource.getrlimit(resource.RLIMIT_CORE)[0], "core of a tool": core_limit()}
 with done.as_before_for_children():
     report["core of the command"] = core_limit()
@@ -141,7 +141,7 @@ from bootstrap import cli
 from bootstrap.credentials import hardening
 
 def look(*_, **__):
-    print(resource.getrlimit(resource.RLIMIT_CORE)[0], hardening.dumpable())
+    print(resource.getrlimit(resource.RLIMIT_CORE)[0], hardening._prctl(3, 0) == 1)
     raise SystemExit(0)
 
 module, name = sys.argv.pop(1).rsplit(".", 1)

@@ -72,7 +72,7 @@ def test_outputs_and_log_are_delivered_with_the_keys_that_are_in_the_file_by_the
     job = LongJob(container, bucket, {**without_keys(obs), "CREDENTIAL_PROFILES_FILE": str(agent.path)})
     result = job.run(obs, agent.issued[-1], renewed=agent)
     assert result.code == 0, result.stderr
-    assert bucket.tree("out/") == MADE and {"logs/job.log", "logs/job.run.json"} <= set(bucket.list("logs/"))
+    assert bucket.results("out/") == MADE and {"logs/job.log", "logs/job.run.json"} <= set(bucket.list("logs/"))
     assert "object store keys renewed" in result.stderr
 
 
@@ -94,7 +94,7 @@ def test_tokens_of_a_few_seconds_are_replaced_as_often_as_the_file_is_rewritten(
             time.sleep(0.5)
         result = container.finish(process)
     assert result.code == 0, result.stderr
-    assert bucket.tree("out/") == MADE
+    assert bucket.results("out/") == MADE
 
 
 @pytest.mark.parametrize("code", ["InvalidSecurity", "ExpiredToken"])

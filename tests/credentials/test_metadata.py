@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from bootstrap.credentials import metadata
 from bootstrap.credentials.find import Keyring
-from bootstrap.credentials.registry import Secrets
-from bootstrap.errors import CredentialsMissing, SecretUnreadable, UsageError
+from bootstrap.errors import CredentialsMissing, KeysUnavailable, SecretUnreadable, UsageError
+from bootstrap.masking.registry import Secrets
+from bootstrap.storage.common.retry import Retry
+from bootstrap.storage.model.store import RetryWindow
+from tests.lab.stores import free_ports
 
 Seek = Callable[..., Keyring]
 
@@ -135,6 +142,50 @@ def test_an_answer_without_keys_is_one_message_that_does_not_show_it(
     with pytest.raises(SecretUnreadable) as failure:
         metadata.read(service.url)
     assert why in str(failure.value) and "half-a-secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_service_that_cannot_answer_now_is_told_apart_from_one_that_has_no_keys(
+    service: Service, status: int
+) -> None:
+    service.status = status
+    with pytest.raises(KeysUnavailable, match=str(status)):
+        metadata.read(service.url)
+    with pytest.raises(KeysUnavailable):
+        metadata.read(f"http://127.0.0.1:{free_ports(1)[0]}")
+
+
+def test_a_service_that_starts_later_than_the_job_is_asked_again(service: Service, seek: Seek) -> None:
+    service.status = 503
+    keys, asked = seek(metadata_url=service.url), 0
+
+    def look() -> str:
+        nonlocal asked
+        asked += 1
+        service.status = 200 if asked > 2 else 503
+        return keys().access_key
+
+    assert Retry(RetryWindow(60), threading.Event())(look) == "meta-key-1"
+    assert asked == 3
+
+
+def test_a_job_whose_keys_do_not_come_says_try_again(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    words = [
+        "--metadata-url",
+        url,
+        "--store-timeout",
+        "0.1",
+        "--job-dir",
+        str(tmp_path),
+        "--code",
+        "obs://bucket/code/",
+    ]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "S3_ENDPOINT": url}
+    argv = [sys.executable, "-m", "bootstrap", "run", "--log-file", str(tmp_path / "log"), *words, "--", "true"]
+    run = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    assert run.returncode == KeysUnavailable.code, run.stderr
+    assert "the metadata service gave no keys" in run.stderr and "retry: yes" in run.stderr
 
 
 @pytest.mark.parametrize("token", ["half-a-token\nthe-rest", "t\u00f6ken"])

@@ -14,8 +14,8 @@ from bootstrap.credentials.find import Keyring
 from bootstrap.errors import CredentialsExpired, CredentialsRejected
 from bootstrap.job import Endpoint
 from bootstrap.storage.open import Stores
+from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import deliver
-from bootstrap.storage.url import parse
 from tests.credentials.conftest import Notebook
 from tests.credentials.test_find import profile
 from tests.lab.stores import Bucket, Store

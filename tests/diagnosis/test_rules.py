@@ -6,12 +6,12 @@ import signal
 
 import pytest
 
-from bootstrap.diagnosis import Facts, explain
+from bootstrap.diagnosis import Facts, explain, lines_of
 from bootstrap.job import AskedBy, Ending, OutOfMemory
 
 
 def reason(tail: str = "", **ending: object) -> str:
-    return explain(Facts(Ending(**{"status": 1, **ending}), tail)).id  # type: ignore[arg-type]
+    return explain(Facts(Ending(**{"status": 1, **ending}), lines_of(tail))).id  # type: ignore[arg-type]
 
 
 def test_success() -> None:
@@ -19,14 +19,14 @@ def test_success() -> None:
 
 
 def test_an_unknown_failure_quotes_the_last_line() -> None:
-    found = explain(Facts(Ending(3), "epoch 1\nValueError: no such optimiser\n\n"))
-    assert (found.id, found.evidence) == ("command-failed", "ValueError: no such optimiser")
+    found = explain(Facts(Ending(3), lines_of("epoch 1\noptimiser adan: no such optimiser\n\n")))
+    assert (found.id, found.evidence[0].text) == ("command-failed", "optimiser adan: no such optimiser")
 
 
 def test_out_of_memory_needs_the_kernels_proof() -> None:
     proof = OutOfMemory(kills=1, limit=64 << 20, peak=64 << 20, source="/sys/fs/cgroup/memory.events")
     found = explain(Facts(Ending(None, signal.SIGKILL, out_of_memory=proof)))
-    assert found.id == "out-of-memory" and "64 MiB" in found.evidence
+    assert found.id == "out-of-memory" and "64 MiB" in found.evidence[0].text
     assert reason(status=None, signal=signal.SIGKILL) == "killed-from-outside"
     assert reason(status=137) == "killed-from-outside"
     spared = OutOfMemory(kills=0, limit=64 << 20, peak=1 << 20, source="x")
@@ -48,7 +48,7 @@ def test_who_asked_comes_before_what_the_log_says(who: AskedBy, id: str) -> None
 
 def test_a_stop_that_needed_kill_says_so() -> None:
     ending = Ending(None, signal.SIGKILL, asked_by=AskedBy.PLATFORM)
-    assert "--grace" in explain(Facts(ending, grace=30)).remedy
+    assert "--grace" in explain(Facts(ending, grace=30)).remedy.en
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_signals_are_named_whether_a_shell_stood_between_or_not(number: int, id:
         ),
         ("libgomp: Thread creation failed: Resource temporarily unavailable", "processes-used-up"),
         ("ModuleNotFoundError: No module named 'apex'", "module-missing"),
-        ("train.py: error: unrecognized arguments: --data_url=/x", "arguments-unknown"),
+        ("train.py: error: unrecognized arguments: --data_url=/x", "arguments-invalid"),
         ("socket.gaierror: [Errno -2] Name or service not known", "name-unresolved"),
         ("OSError: [Errno 101] Network is unreachable", "network-unreachable"),
         ("bash: ./run.sh: Permission denied", "permission-denied"),
@@ -87,8 +87,8 @@ def test_signals_are_named_whether_a_shell_stood_between_or_not(number: int, id:
     ],
 )
 def test_well_known_last_words(line: str, id: str) -> None:
-    found = explain(Facts(Ending(1), f"epoch 1\n{line}\nshutting down\n"))
-    assert (found.id, found.evidence) == (id, line)
+    found = explain(Facts(Ending(1), lines_of(f"epoch 1\n{line}\nshutting down\n")))
+    assert (found.id, found.evidence[0].text) == (id, line)
     assert found.remedy
 
 

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.lab.waiting import until
 
 BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -101,10 +102,7 @@ class Container:
 
     def wait_for(self, path: Path) -> None:
         """Until the command has made ``path``, its way to say that it has come so far."""
-        deadline = time.monotonic() + LIMIT
-        while not path.exists():
-            assert time.monotonic() < deadline, f"{path} never came"
-            time.sleep(0.01)
+        until(path.exists, f"{path} never came", limit=LIMIT, pause=0.01)
 
 
 def send(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:

@@ -52,8 +52,9 @@ def logs(container: Container) -> tuple[str, str]:
         ("obs:/bucket/code/", (105, "url-invalid"), ["obs://bucket/code/"]),
         ("obs://BAD bucket/code/", (105, "url-invalid"), ["BAD bucket"]),
         ("ob://bucket/code/", (106, "url-scheme"), ["ob://", "did you mean obs://bucket/code/"]),
-        ("https://bkt.obs.cn-north-4.myhuaweicloud.com/code/", (106, "url-scheme"), ["obs://bkt/code/"]),
-        ("oss://bucket/code/", (106, "url-scheme"), ["s3://bucket/code/"]),
+        ("https://bkt.obs.cn-north-4.myhuaweicloud.com/code/", (105, "url-invalid"), ["obs://bkt/code/"]),
+        ("oss://bucket/code/", (123, "support-missing"), ["ossfs", "s3://bucket/key"]),
+        ("cos://bucket/code/", (106, "url-scheme"), ["s3://bucket/code/"]),
     ],
 )
 def test_a_wrong_url(
@@ -246,7 +247,7 @@ def test_outputs_lost_after_a_success_are_a_failure_of_their_own(
 ) -> None:
     bucket = strict.make_bucket()
     container.front = with_hosts(container.tmp / "hosts", strict.names())
-    strict.policy.forbid = lambda method, name, key: method == "PUT"
+    strict.policy.forbid = lambda method, name, key: method == "PUT" and "/claims/" not in key
     words = ("--output", f"out={bucket.url('x/')}", *logs, "--", "touch", "out/model")
     result = container.run(*words, environ=strict.env())
     assert result.code == 206, result.stderr
@@ -254,6 +255,17 @@ def test_outputs_lost_after_a_success_are_a_failure_of_their_own(
     assert result.record["reason_id"] == "outputs-undelivered"
     assert "AccessDenied" in result.stderr and f"{container.work}/out" in result.stderr
     assert (container.work / "out" / "model").exists()
+
+
+def test_a_bucket_that_may_not_be_written_fails_before_the_command(
+    container: Container, logs: tuple[str, str], strict: Obs
+) -> None:
+    bucket = strict.make_bucket()
+    container.front = with_hosts(container.tmp / "hosts", strict.names())
+    strict.policy.forbid = lambda method, name, key: method == "PUT"
+    result = container.run("--output", f"out={bucket.url('x/')}", *logs, *ECHO, environ=strict.env())
+    assert result.failure == (109, "permission-denied")
+    said(result, "--output", bucket.url("x/"))
 
 
 def test_an_output_directory_that_the_command_removed_is_said_to_be_gone(container: Container, tmp_path: Path) -> None:
@@ -282,8 +294,11 @@ def test_undelivered_outputs_can_be_allowed(container: Container, tmp_path: Path
     target = tmp_path / "target"
     target.write_text("a file stands where the output should go")
     words = ("--output", f"out={target}", "--", "touch", "out/model")
-    assert container.run(*words).code == 206
-    assert container.run("--allow-undelivered", *words).code == 0
+    assert container.run(*words).failure == (115, "path-unusable")
+    assert not (container.work / "out/model").exists(), "it fails before the command"
+    result = container.run("--allow-undelivered", *words)
+    assert result.code == 0, result.stderr
+    assert f"{target}" in result.stderr and (container.work / "out/model").exists()
 
 
 # --- names and archives -----------------------------------------------------------------------------------------------
@@ -524,3 +539,69 @@ def test_help_comes_in_a_broken_environment_too(container: Container) -> None:
     assert "BATCH_CUSTOM" in done.stdout
     assert "now: 420 from BOOTSTRAP_GRACE" in done.stdout
     assert "BOOTSTRAP_JOB_DIR" in done.stdout
+
+
+# --- orders that were not understood ----------------------------------------------------------------------------------
+
+
+def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(container: Container, tmp_path: Path) -> None:
+    environ = {"BOOTSTRAP_OUPUT": f"out={tmp_path}/target"}
+    result = container.run("--", "sh", "-c", "env | grep OUPUT", environ=environ)
+    assert result.code == 0
+    assert (
+        "warning: BOOTSTRAP_OUPUT is no setting, and nobody reads it; did you mean BOOTSTRAP_OUTPUT?" in result.stderr
+    )
+    assert b"BOOTSTRAP_OUPUT=" in result.stdout, "the command's environment stays as it was"
+
+
+def test_an_option_that_nobody_knows_is_refused_with_the_nearest_name(container: Container) -> None:
+    result = container.run("--ouput", "out=/tmp/x", *ECHO)
+    assert result.code == 101 and "--output" in result.stderr
+
+
+def test_what_surrounds_values_is_taken_off_for_settings_keys_and_switches_alike(
+    container: Container, plain_remote: Remote
+) -> None:
+    quoted = {name: f'"{value}"' for name, value in plain_remote.env.items()}
+    environ = {
+        **quoted,
+        "S3_USE_HTTPS": '"0"',
+        "S3_ENDPOINT": f"\ufeff'{plain_remote.env['S3_ENDPOINT'].rpartition('/')[2]}'\r\n",
+        "BOOTSTRAP_LOG": f'"{plain_remote.bucket.url("logs/")}"\n',
+        "BOOTSTRAP_OUTPUT": f'out="{plain_remote.bucket.url("x/")}"\r\n',
+    }
+    result = container.run("--", "sh", "-c", "echo model >out/model; env", environ=environ)
+    assert result.code == 0, result.stderr
+    assert plain_remote.bucket.get("x/model") == b"model\n"
+    assert b"trained" not in result.stdout and b'S3_USE_HTTPS="0"\n' in result.stdout
+    for name in ("S3_USE_HTTPS", "S3_ACCESS_KEY_ID", "S3_ENDPOINT", "BOOTSTRAP_LOG"):
+        assert result.stderr.count(f"warning: {name}: ") == 1, name
+    assert quoted["S3_SECRET_ACCESS_KEY"].strip('"') not in result.stderr + result.stdout.decode()
+
+
+@pytest.mark.parametrize("url", ["obs://bucket/$(JOB)/", "/mnt/${JOB}/", "results", "obs://bucket/{{job}}/"])
+@pytest.mark.parametrize("setting", ["BOOTSTRAP_OUTPUT", "BOOTSTRAP_LOG"])
+def test_a_destination_that_cannot_be_meant_is_refused_before_training(
+    container: Container, setting: str, url: str
+) -> None:
+    result = container.run(*ECHO, environ={setting: f"out={url}" if setting.endswith("OUTPUT") else url})
+    assert result.failure == (105, "url-invalid")
+    assert b"trained" not in result.stdout
+    assert f"{setting} = {url}" in result.stderr and result.stderr.count("has not been replaced") <= 1
+    assert not Path("/mnt/${JOB}").exists() and not list(container.home.parent.rglob("results"))
+
+
+@pytest.mark.parametrize("bad_first", [True, False])
+def test_one_output_that_cannot_be_written_leaves_nothing_of_the_other(
+    container: Container, tmp_path: Path, bad_first: bool
+) -> None:
+    """Targets are looked at side by side: what was claimed for the good one by then is taken back."""
+    (tmp_path / "file").write_text("in the way")
+    good, bad = ("--output", f"good={tmp_path / 'good'}"), ("--output", f"bad={tmp_path / 'file' / 'below'}")
+    result = container.run(*(bad + good if bad_first else good + bad), *ECHO)
+    assert result.failure == (115, "path-unusable"), result.stderr
+    said(result, str(tmp_path / "file"))
+    assert not [path for path in (tmp_path / "good").rglob("*") if path.is_file()]
+    allowed = container.run(*good, *bad, "--allow-undelivered", "--run-dir", str(tmp_path / "inner"), *ECHO)
+    assert (allowed.code, allowed.stdout) == (0, b"trained\n"), allowed.stderr
+    assert "as --allow-undelivered permits" in allowed.stderr

@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.conftest import Remote
 from tests.e2e.job import Container
 from tests.lab.faulty_proxy import FaultyProxy, slow, unanswered
+from tests.lab.waiting import until
 
 READY = "import os, signal, sys, time; print('started', flush=True); open('ready', 'w').close()\n"
 
@@ -78,13 +79,13 @@ def test_a_command_that_ignores_term_is_killed_within_the_grace(container: Conta
     script = READY.replace("open('ready'", "signal.signal(signal.SIGTERM, signal.SIG_IGN); open('ready'")
     (container.work / "train.py").write_text(script + "time.sleep(600)\n")
     logs = ("--log", plain_remote.bucket.url("logs/"))
-    with container.running("--grace", "3", *logs, "--", "python3", "train.py", environ=plain_remote.env) as process:
+    with container.running("--grace", "9", *logs, "--", "python3", "train.py", environ=plain_remote.env) as process:
         container.wait_for(container.work / "ready")
         process.terminate()
         result = container.finish(process)
     assert result.code == 137
     assert result.record["user"]["asked_by"] == "platform"
-    assert plain_remote.bucket.get("logs/job.log") == b"started\n"
+    assert plain_remote.bucket.get("logs/job.log").startswith(b"started\nbootstrap: the command was stopped because")
     assert result.record["reason_id"] == "stopped-by-platform"
 
 
@@ -97,9 +98,7 @@ def test_a_stop_during_the_fetch_ends_it_and_starts_nothing(
     logs = tmp_path / "logs"
     words = ("--code", plain_remote.bucket.url("code/"), "--log", str(logs), "--", "echo", "trained")
     with container.running(*words, environ=environ) as process:
-        deadline = time.monotonic() + 60
-        while not list(container.work.glob("**/*")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: list(container.work.glob("**/*")))
         began = time.monotonic()
         process.terminate()
         result = container.finish(process)
@@ -123,10 +122,7 @@ def silent(faulty: FaultyProxy) -> Iterator[FaultyProxy]:
 
 def asked(proxy: FaultyProxy) -> None:
     """Until the first request has come in."""
-    deadline = time.monotonic() + 60
-    while not proxy.seen:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: proxy.seen)
 
 
 @pytest.mark.parametrize("option", ["--code", "--output", "--log"])
@@ -152,12 +148,10 @@ def test_a_delivery_that_hangs_ends_with_the_grace_and_says_what_is_left(
     release = threading.Event()
     (container.work / "train.py").write_text(READY + "open('out/model', 'w').write('x')\nopen('saved', 'w')\n")
     words = ("--output", f"out={plain_remote.bucket.url('x/')}", "--grace", "3", "--", "python3", "train.py")
-    faulty.inject(unanswered(release), method="PUT", times=None)
-    faulty.inject(unanswered(release), method="POST", times=None)
+    hang = faulty.inject(unanswered(release), method="PUT", key="*/x/model", times=None)
     with container.running(*words, environ={**plain_remote.env, "S3_ENDPOINT": faulty.endpoint}) as process:
         container.wait_for(container.work / "saved")
-        while not any(request.method in ("PUT", "POST") for request in faulty.seen):
-            time.sleep(0.05)
+        until(lambda: hang.hits)
         began = time.monotonic()
         process.terminate()
         result = container.finish(process)
@@ -191,10 +185,24 @@ def test_output_comes_as_it_is_written(container: Container, program: str) -> No
         assert container.finish(process).code == 143
 
 
-def test_programs_that_are_not_python_are_line_buffered(container: Container) -> None:
-    """A C program that buffers by the block into a pipe: `tr` says nothing before 4096 bytes, unless told otherwise."""
+def test_programs_that_are_not_python_are_line_buffered(container: Container, tmp_path: Path) -> None:
+    """A C program that buffers by the block into a pipe: `cut` says nothing before 4096 bytes unless told otherwise."""
+    os.mkfifo(tmp_path / "feed")
+    feed = os.open(tmp_path / "feed", os.O_RDWR)  # waits for no reader, who meets no end
+    try:
+        os.write(feed, b"hello\n")
+        with container.running("--", "cut", "-c1-4", str(tmp_path / "feed")) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"hell\n"
+            process.terminate()
+            container.finish(process)
+    finally:
+        os.close(feed)
+
+
+def test_what_a_shell_starts_is_line_buffered_on_request(container: Container) -> None:
     (container.work / "feed.py").write_text("import time; print('hello', flush=True); time.sleep(600)\n")
-    command = ("--", "sh", "-c", "python3 feed.py | tr a-z A-Z")
+    command = ("--line-buffered", "--", "sh", "-c", "python3 feed.py | tr a-z A-Z")
     with container.running(*command) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"HELLO\n"
@@ -305,7 +313,7 @@ def test_whoever_starts_us_may_have_closed_what_we_write_to(container: Container
     container.front = ["sh", "-c", f'exec "$@" {closed}', "sh"]
     result = container.run("--", "sh", "-c", "cat; echo out; echo err >&2; exit 3")
     assert result.code == 3
-    assert container.log.read_bytes() == b"out\nerr\n"
+    assert container.log.read_bytes().startswith(b"out\nerr\nbootstrap: ")
     assert result.stdout in (b"", b"out\nerr\n")
 
 
@@ -323,6 +331,16 @@ def test_a_silence_limit_says_what_it_was_doing(container: Container) -> None:
     assert (result.code, result.record["user"]["asked_by"]) == (143, "stall"), result.stderr
     (facts,) = container.tmp.rglob("stall.txt")
     assert "sleep" in facts.read_text()
+
+
+def test_what_it_was_doing_is_masked(container: Container) -> None:
+    token = "hf_Qm7rTzKp2WxVbNcLs"
+    script = "echo working; sleep 600; : "
+    result = container.run("--stall-timeout", "1", "--", "sh", "-c", script + token, token, environ={"HF_TOKEN": token})
+    assert result.record["user"]["asked_by"] == "stall", result.stderr
+    (facts,) = container.tmp.rglob("stall.txt")
+    assert "sleep 600" in facts.read_text() and "***" in facts.read_text()
+    assert token not in facts.read_text()
 
 
 def test_a_command_that_resumes_is_started_again(container: Container) -> None:

@@ -54,7 +54,7 @@ def test_the_requirements_of_the_code_are_there_when_asked_for(container: Contai
     assert installed.code == 0, installed.stderr
     assert b"labthing 1.0\n" in installed.stdout
     assert installed.record["requirements"]["seconds"] > 0
-    assert "installed requirements.txt seconds=" in installed.stderr
+    assert "installed requirements.txt" in installed.stderr
 
 
 def test_they_are_installed_once_for_their_content(container: Container, code: Path) -> None:

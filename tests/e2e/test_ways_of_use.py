@@ -63,7 +63,7 @@ def test_the_v1_boot_command_with_an_absolute_interpreter_path(container: Contai
     assert [line.split(":")[0] for line in banner] == ["user", "pwd", "app_url", "log_url", "command"]
     assert log.read_bytes() == said
     assert remote.bucket.get("logs/dls-log-dlks-77/dls-task-0.log") == said
-    assert remote.bucket.tree("proj/out/") == MODEL
+    assert remote.bucket.results("proj/out/") == MODEL
     assert os.access(container.home / "user-job-dir/code/lib/tool.sh", os.X_OK)
     record = json.loads(remote.bucket.get("logs/dls-log-dlks-77/dls-task-0.run.json"))
     assert (record["platform"]["name"], record["exit_code"], record["user"]["status"]) == ("dls", 0, 0)
@@ -97,7 +97,7 @@ def test_two_v1_nodes_deliver_beside_each_other(tmp_path: Path, plain_remote: Re
         log = plain_remote.bucket.get(f"logs/dls-log-dlks-77/dls-task-{index}.log")
         assert f"--node={index}".encode() in log
         assert results[index].record["node"] == {"rank": index, "size": 2, "hosts": ["worker-0", "worker-1"]}
-    outputs = plain_remote.bucket.tree("proj/out/")
+    outputs = plain_remote.bucket.results("proj/out/")
     assert outputs == {**MODEL, **{f"node-1/{name}": content for name, content in MODEL.items()}}
 
 
@@ -106,7 +106,7 @@ def test_two_nodes_share_an_output_when_asked(container: Container, plain_remote
     hosts = {f"BATCH_CUSTOM{i}_HOSTS": f"worker-{i}:6666" for i in range(2)}
     environ = v1(plain_remote, DLS_TASK_INDEX="1", DLS_TASK_NUMBER="2", **hosts)
     assert container.run("--shared-outputs", "--", "python3", "code/train.py", environ=environ).code == 0
-    assert plain_remote.bucket.tree("proj/out/") == MODEL
+    assert plain_remote.bucket.results("proj/out/") == MODEL
 
 
 def test_v1_without_the_downloader_copies_a_local_path(container: Container, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_v2_boot_command(container: Container, remote: Remote) -> None:
 
     asked = container.run(argv=boot, environ={**environ, "BOOTSTRAP_PLATFORM_OUTPUTS": "1"})
     assert asked.code == 0, asked.stderr
-    assert remote.bucket.tree("v2/out/") == MODEL
+    assert remote.bucket.results("v2/out/") == MODEL
 
 
 def test_an_old_v1_script_on_v2_just_works(container: Container) -> None:
@@ -348,6 +348,6 @@ def test_a_bootstrap_inside_a_bootstrap_does_nothing_twice(container: Container,
     result = container.run("--", *boot, environ=v1(plain_remote, BOOTSTRAP_LOG_FILE=str(log)))
     assert result.code == 0, result.stderr
     assert plain_remote.bucket.get("logs/dls-log-dlks-77/dls-task-0.log") == result.stdout == log.read_bytes()
-    assert plain_remote.bucket.tree("proj/out/") == MODEL
+    assert plain_remote.bucket.results("proj/out/") == MODEL
     assert result.stderr.count("fetched") == 1
     assert not [key for key in plain_remote.bucket.list("logs/") if "attempt" in key]

@@ -15,7 +15,12 @@ from tests.lab.sharing import ROOT
 
 def demo(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The demo with this interpreter; ``scripts/demo`` adds only the making of one."""
-    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", str(tmp_path)),
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
     argv = [sys.executable, "examples/demo/demo.py", *options]
     return subprocess.run(argv, cwd=ROOT, env=environ, text=True, capture_output=True, timeout=240)
 

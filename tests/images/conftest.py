@@ -45,27 +45,30 @@ class Workshop:
 
     def runtime(self) -> str:
         """The target of Dockerfile.base for any image."""
-        return self.once("target-runtime", lambda: recipe.runtime(self.engine, self._context("target-runtime")))
+        return self.once("target-runtime", lambda: recipe.runtime(self.engine, self.context("target-runtime")))
 
     def base_image(self, target: str, base: str) -> str:
         """One of its targets for ModelArts."""
         self.runtime()
 
         def make() -> str:
-            return recipe.base_image(self.engine, target, self._context(f"target-{target}"), base)
+            return recipe.base_image(self.engine, target, self.context(f"target-{target}"), base)
 
         return self.once(f"target-{target}", make)
 
-    def _context(self, name: str) -> Path:
+    def context(self, name: str) -> Path:
+        """A clone, with the wheels that a build without a network needs."""
         context = self.directory / f"context-{name}"
+        shutil.rmtree(context, ignore_errors=True)  # of a build that came to nothing
         context.mkdir()
         return recipe.make_context(self.engine, context)
 
-    def image(self, name: str, dockerfile: str, files: Mapping[str, Path] | None = None) -> str:
+    def image(self, name: str, dockerfile: str, files: Mapping[str, Path] | None = None, network: str = "none") -> str:
         """An image of the user's, whose context holds copies of ``files``."""
 
         def make() -> str:
             context = self.directory / f"context-{name}"
+            shutil.rmtree(context, ignore_errors=True)
             context.mkdir()
             (context / "Dockerfile").write_text(dockerfile)
             for relative, source in (files or {}).items():
@@ -74,7 +77,7 @@ class Workshop:
                     shutil.copytree(source, context / relative, symlinks=True, ignore=recipe.IGNORED)
                 else:
                     shutil.copy2(source, context / relative)
-            return self.engine.build(context, f"localhost/lab/{name}")
+            return self.engine.build(context, f"localhost/lab/{name}", network=network)
 
         return self.once(name, make)
 
@@ -116,25 +119,21 @@ def bullseye(workshop: Workshop, runtime: str) -> str:
 
 @pytest.fixture(scope="session")
 def old_python(workshop: Workshop, runtime: str) -> str:
-    """A Python that is too old for the package, as ``python``: 3.6 where this machine has one, else bullseye's 3.9."""
-    found = _an_old_python()
+    """A Python that is too old for the package, as ``python`` and whole: bullseye's 3.9. Any other is that of a prefix
+    (a 3.6, say) that BOOTSTRAP_TEST_OLD_PYTHON names: nothing is looked for in anybody's home directory.
+    """
+    prefix = os.environ.get("BOOTSTRAP_TEST_OLD_PYTHON")
+    if not prefix:
+        with lab_or_skip():
+            base = workshop.engine.base("bullseye", include=["python3"])
+        dockerfile = f"FROM {base}\nRUN mkdir -p /usr/local/bin && ln -s /usr/bin/python3 /usr/local/bin/python"
+        return workshop.image("old-python", dockerfile + WITH_RUNTIME)
+    (program,) = sorted(Path(prefix).glob("bin/python3.[0-8]"))
     with lab_or_skip():
-        if found is None:
-            base = workshop.engine.base("bullseye", include=["python3-minimal"])
-            return workshop.image("old-python", f"FROM {base}\nRUN ln -s python3 /usr/bin/python{WITH_RUNTIME}")
         workshop.engine.base("bookworm")
-    tree, name = found
-    dockerfile = f"FROM debian:bookworm-slim\nCOPY python /usr/local\nRUN ldconfig; ln -sf {name} /usr/local/bin/python"
-    return workshop.image("old-python", dockerfile + WITH_RUNTIME, {"python": tree})
-
-
-def _an_old_python() -> tuple[Path, str] | None:
-    """Where a Python 3.6, or the oldest one below 3.9, of this machine is installed, and its program's name."""
-    managed = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    for minor in (6, 7, 8):
-        for program in sorted(managed.glob(f"*/bin/python3.{minor}")):
-            return program.parent.parent, program.name
-    return None
+    dockerfile = "FROM debian:bookworm-slim\nCOPY python /usr/local\n"
+    dockerfile += f"RUN ldconfig; ln -sf {program.name} /usr/local/bin/python"
+    return workshop.image("old-python", dockerfile + WITH_RUNTIME, {"python": Path(prefix)})
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,39 @@ from tests.lab.stores import LabUnavailable
 
 PROJECT = Path(__file__).parents[2]
 DOCKERFILE = PROJECT / "Dockerfile.base"
-IN_CONTEXT = (".dockerignore", "Dockerfile.base", "pyproject.toml", "README.md", "docker", "scripts", "bootstrap")
+IN_CONTEXT = (
+    ".dockerignore",
+    "Dockerfile.base",
+    "pyproject.toml",
+    "setup.py",
+    "modelarts_bootstrap_start.py",
+    "README.md",
+    "LICENSE",
+    "docker",
+    "scripts",
+    "bootstrap",
+)
 PLATFORM_TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
+PINS = (PROJECT / "docker/requirements.txt", PROJECT / "docker/requirements-build.txt")
+DOCKER = """#!/bin/sh
+export {environ}
+verb=$1
+shift
+case $verb in
+    build)
+        case " $* " in *" Dockerfile.base "*) cd {context} ;; esac  # a clone with wheels in docker/wheels
+        exec podman build --pull=never --format docker --network="${{LAB_NETWORK:-none}}" "$@"
+        ;;
+    run | create) exec podman "$verb" --pull=never --network=none $LAB_OPTIONS "$@" ;;
+    *) exec podman "$verb" "$@" ;;
+esac
+"""
 IGNORED = shutil.ignore_patterns("__pycache__", "wheels", "test", "tests", "*.a")
 
 
 def runtime(engine: Engine, context: Path) -> str:
     """The target of that name, and under names of their own the stages before it, or their layers would not be kept."""
-    engine.base("bullseye")
+    engine.base("bookworm")
     for stage, network in (("python", "host"), ("tree", "none"), ("runtime", "none")):
         tag = _build(engine, stage, context, network=network)
     return tag
@@ -50,6 +76,15 @@ def _build(
         )
 
 
+def docker(engine: Engine, context: str | Path = ".") -> str:
+    """A program that is podman with the lab's storage, and asks no registry: for who calls docker.
+
+    Builds have no network, but what LAB_NETWORK says; LAB_OPTIONS are more options of containers.
+    """
+    environ = {name: value for name, value in engine.environ().items() if name != "PATH"}
+    return DOCKER.format(context=context, environ=shlex.join(f"{name}={value}" for name, value in environ.items()))
+
+
 def make_context(engine: Engine, directory: Path) -> Path:
     """The clone as it is committed, with the wheels beside docker/: what a build without a network needs."""
     for name in IN_CONTEXT:
@@ -65,18 +100,16 @@ def make_context(engine: Engine, directory: Path) -> Path:
 
 
 def what_is_needed() -> tuple[str, list[str]]:
-    """The Python version of Dockerfile.base, and what the package needs at run time and to be built."""
+    """The Python version of Dockerfile.base, and pip's words for what scripts/pin wrote down: these bytes alone."""
     version = re.search(r"^ARG SOURCE_PACKAGE=python([0-9.]+)$", DOCKERFILE.read_text(), re.MULTILINE)
     assert version is not None
-    project = (PROJECT / "pyproject.toml").read_text()
-    names = "setuptools|boto3|psutil|netifaces-plus|structlog|cryptography"
-    return version[1], sorted(set(re.findall(rf'"((?:{names})[<>=~][^"]*)"', project)))
+    return version[1], ["--no-deps", "--require-hashes", *(f"--requirement={path}" for path in PINS)]
 
 
 def wheels(engine: Engine, machine: str = platform.machine()) -> Path:
     """The wheels of all that, for one kind of machine and no other. Kept between runs."""
-    version, requirements = what_is_needed()
-    key = hashlib.sha256(" ".join([machine, version, *requirements]).encode()).hexdigest()[:12]
+    version, pins = what_is_needed()
+    key = hashlib.sha256(" ".join([machine, version, *(path.read_text() for path in PINS)]).encode()).hexdigest()[:12]
     kept = engine.directory / f"wheels-{key}"
     with (engine.directory / "wheels.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -86,7 +119,7 @@ def wheels(engine: Engine, machine: str = platform.machine()) -> Path:
             tags = [f"--platform={tag}_{machine}" for tag in PLATFORM_TAGS]
             words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
             words += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}", *tags]
-            done = subprocess.run([*words, f"--dest={fresh}", *requirements], text=True, capture_output=True)
+            done = subprocess.run([*words, f"--dest={fresh}", *pins], text=True, capture_output=True)
             if done.returncode:
                 raise LabUnavailable(f"lab: no wheels for the runtime image: {' '.join(done.stderr.split()[-40:])}")
             fresh.rename(kept)

@@ -13,7 +13,7 @@ from tests.images.conftest import Workshop
 from tests.lab.containers import Engine
 from tests.lab.stores import Bucket, Store
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 TRAIN = "import os, sys\nprint('trained as', os.getuid(), os.getgid(), 'in', os.getcwd(), *sys.argv[1:])\n"
 

@@ -45,7 +45,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.container
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("platform", "user", "job_dir"),
     [
@@ -70,7 +70,7 @@ def test_a_job_runs_as_on_the_platform(
 
 
 @pytest.mark.container
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("words", ['["echo"]', '["/opt/bootstrap/bin/bootstrap"]'], ids=["another", "without run"])
 def test_an_image_with_another_entry_point_gets_the_bootstrap_in_front(
     containers: Engine, workshop: Workshop, with_python: str, runtime: str, source: Path, words: str
@@ -83,7 +83,7 @@ def test_an_image_with_another_entry_point_gets_the_bootstrap_in_front(
 
 
 @pytest.mark.container
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_a_directory_may_have_any_name_that_an_engine_can_mount(containers: Engine, base_v2: str, source: Path) -> None:
     (source / "src").rename(source / "12:30 run")
     ran = docker_run(

@@ -16,8 +16,9 @@ import pytest
 from tests.images.conftest import settings, shell
 from tests.lab.containers import Container, Engine
 from tests.lab.stores import Bucket, Store
+from tests.lab.waiting import until
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]  # the first one compiles a Python
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]  # the first one compiles a Python
 
 TRAIN = """#!/bin/sh
 echo "training as $(id -u):$(id -g) in $PWD"
@@ -76,13 +77,14 @@ def processes(mark: str) -> list[str]:
 
 def trains(containers: Engine, image: str, bucket: Bucket, mark: str, options: list[str]) -> list[str]:
     """Runs the job, looks at all that it must leave and must not, and returns the lines that it printed."""
-    environ = {**settings(bucket), "MARK": mark}
+    # The job leaves orphans on purpose, which count as cut short where outputs were ordered.
+    environ = {**settings(bucket), "MARK": mark, "BOOTSTRAP_ALLOW_UNDELIVERED": "yes"}
     ran = containers.run(image, "sh", "code/train.sh", env=environ, network="host", options=options)
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout.endswith("zombies: 0\n")
     assert not processes(mark)
-    assert bucket.tree("models/") == {"model.bin": b"weights\n"}
+    assert bucket.results("models/") == {"model.bin": b"weights\n"}
     assert log(bucket) == ran.stdout.encode()
     assert record(bucket)["exit_code"] == 0
     return ran.stdout.splitlines()
@@ -123,7 +125,9 @@ def test_a_real_out_of_memory_kill_is_explained(containers: Engine, image: str, 
     assert ran.returncode == 137, ran.stderr
     assert record(bucket)["reason_id"] == "out-of-memory"
     assert "limit 64 MiB" in ran.stderr
-    assert log(bucket) == b"training\n"
+    assert log(bucket).startswith(
+        b"training\nbootstrap: the kernel killed processes of the job for lack of memory [out-of-memory"
+    )
 
 
 def test_a_disk_that_is_full_is_said_and_the_log_is_delivered(containers: Engine, image: str, bucket: Bucket) -> None:
@@ -159,10 +163,7 @@ def test_a_command_that_uses_up_all_processes_is_explained(
 
 def started(container: Container) -> None:
     """Until the command says that it is ready for what comes."""
-    deadline = time.monotonic() + 120
-    while "ready" not in container.logs():
-        assert time.monotonic() < deadline, container.logs()
-        time.sleep(0.1)
+    until(lambda: "ready" in container.logs(), container.logs, limit=120, pause=0.1)
 
 
 def test_stop_lets_the_command_save_and_delivers_it(containers: Engine, image: str, bucket: Bucket, mark: str) -> None:
@@ -180,7 +181,7 @@ def test_stop_lets_the_command_save_and_delivers_it(containers: Engine, image: s
         assert container.wait() == 0, container.logs()
         assert time.monotonic() - began < 30, "within the grace, not by its end"
         assert not processes(mark)
-    assert bucket.tree("models/") == {"checkpoint": b"saved\n"}
+    assert bucket.results("models/") == {"checkpoint": b"saved\n"}
 
 
 def test_stop_of_a_command_that_just_dies_is_143(containers: Engine, image: str, bucket: Bucket) -> None:
@@ -189,7 +190,7 @@ def test_stop_of_a_command_that_just_dies_is_143(containers: Engine, image: str,
         started(container)
         container.stop(30)
         assert container.wait() == 143, container.logs()
-    assert log(bucket) == b"ready\n"
+    assert log(bucket).startswith(b"ready\nbootstrap: ")
 
 
 def test_kill_is_137_and_nothing_is_left(containers: Engine, image: str, mark: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.lab.stores import Bucket, Store
 from tests.lab.strict_proxy import Obs
 from tests.lab.tls import Authority
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]  # the first one compiles a Python
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]  # the first one compiles a Python
 
 TRAIN = """#!/bin/sh
 mkdir -p "$BOOTSTRAP_OUTPUT_DIR"
@@ -46,8 +47,8 @@ def test_the_command_is_run_by_the_images_own_python(
     ran = containers.run(old_python, "python", "code/train.py", env=settings(bucket), network="host")
     assert ran.returncode == 0, ran.stderr
     version, prefix = ran.stdout.rsplit(" ", 1)
-    assert prefix == "/usr/local\n"
-    assert version < "(3, 9)" or version == "(3, 9)"
+    assert prefix.strip() in ("/usr", "/usr/local")
+    assert version in ("(3, 6)", "(3, 7)", "(3, 8)", "(3, 9)")
 
 
 def test_nothing_of_ours_reaches_the_command(containers: Engine, bullseye: str) -> None:
@@ -58,11 +59,9 @@ def test_nothing_of_ours_reaches_the_command(containers: Engine, bullseye: str) 
     new = {item.split("=", 1)[0]: item for item in after if item}
     assert old <= new.keys()
     added = sorted(name for name in new.keys() - old - known if not name.startswith(("BOOTSTRAP_", "_STDBUF_")))
-    assert added == [
-        "LD_PRELOAD", "MASTER_ADDR", "MASTER_PORT", "NNODES", "NODE_RANK", "PYTHONPATH", "PYTHONUNBUFFERED"
-    ]  # fmt: skip
+    assert added == ["MASTER_ADDR", "NNODES", "NODE_RANK", "PET_LOG_DIR", "PYTHONPATH", "PYTHONUNBUFFERED"]
     assert "/opt/bootstrap" not in "".join(after)
-    assert "stdbuf" in new["LD_PRELOAD"], "the only preload is what buffers the command by lines"
+    assert "LD_PRELOAD" not in new, "what is preloaded into a script slows down all that it starts"
 
 
 HOSTILE = {
@@ -127,13 +126,13 @@ def test_https_and_names_work_without_anything_of_the_image(
         hosts={name: "127.0.0.1" for name in obs_tls.names()},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert bucket.tree("models/") == {"model.bin": b"weights\n"}
+    assert bucket.results("models/") == {"model.bin": b"weights\n"}
 
 
 def test_certificate_authorities_come_with_us(containers: Engine, busybox: str) -> None:
     script = (
-        "from bootstrap.storage.lane import _context; from bootstrap.job import Endpoint\n"
-        "print(_context(Endpoint('https://obs.example.com')).cert_store_stats()['x509_ca'])"
+        "from bootstrap.storage.common.way import tls_context\n"
+        "print(tls_context(verify=True, ca_bundle='').cert_store_stats()['x509_ca'])"
     )
     ran = containers.run(busybox, "-I", "-c", script, options=["--entrypoint=/opt/bootstrap/bin/python3"])
     assert int(ran.stdout) > 50, ran.stderr
@@ -143,10 +142,15 @@ def test_the_image_is_small_and_holds_nothing_but_its_tree(workshop: Workshop, r
     engine = workshop.engine
     root = Path(engine.podman("image", "mount", runtime).stdout.strip())
     try:
-        assert [path.name for path in root.iterdir()] == ["opt"]
+        assert sorted(path.name for path in root.iterdir()) == ["opt", "usr"]
         assert [path.name for path in (root / "opt").iterdir()] == ["bootstrap"]
+        assert [str(path.relative_to(root)) for path in (root / "usr").rglob("*") if not path.is_dir()] == [
+            "usr/local/bin/bootstrap"
+        ]
+        assert os.readlink(root / "usr/local/bin/bootstrap") == "/opt/bootstrap/bin/bootstrap"
+        assert [path.name for path in (root / "opt/bootstrap/command").iterdir()] == ["bootstrap"]
         files = [path for path in root.rglob("*") if not path.is_symlink()]
-        assert sum(path.stat().st_blocks * 512 for path in files) < 60 * 10**6
+        assert sum(path.stat().st_blocks * 512 for path in files) < 64 * 10**6
         assert not [path for path in files if path.stat().st_mode & 0o6022], "no setuid, nobody else may write"
         assert not [path for path in files if path.suffix == ".py" and not compiled(path)]
     finally:

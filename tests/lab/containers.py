@@ -193,7 +193,8 @@ class Engine:
         words += [f"--file={dockerfile}"] if dockerfile else []
         words += [f"--build-arg={name}={value}" for name, value in (arguments or {}).items()]
         with self._making(tag):
-            self.podman(*words, *options, str(context), timeout=900)
+            # A Python is compiled, with profiles: two minutes on idle cores, many on busy ones.
+            self.podman(*words, *options, str(context), timeout=3000)
         return tag
 
     def tag(self, image: str, name: str) -> None:

@@ -63,6 +63,10 @@ class FaultyProxy(Proxy):
         super().__init__(endpoint)
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.seen: list[Request] = []
+        self.answered: list[tuple[float, str, bool]] = []
+        """When (seconds of the epoch), what key, and whether it went well or met a fault; one that met a fault and went
+        well later has both."""
+
         self._injections: list[Injection] = []
         self._lock = threading.Lock()
 
@@ -84,12 +88,29 @@ class FaultyProxy(Proxy):
         with self._lock:
             self._injections.clear()
 
+    def troubled(self, since: float, until: float) -> float:
+        """For how many of these seconds a request had met a fault and had not gone well since."""
+        failing: dict[str, float] = {}
+        spans: list[tuple[float, float]] = []
+        for at, key, well in list(self.answered):
+            if not well:
+                failing.setdefault(key, at)
+            elif key in failing:
+                spans.append((failing.pop(key), at))
+        spans += [(began, until) for began in failing.values()]
+        seconds, reached = 0.0, since
+        for began, ended in sorted(spans):
+            seconds += max(0.0, min(ended, until) - max(began, reached))
+            reached = max(reached, min(ended, until))
+        return seconds
+
     def serve(self, handler: Handler, request: Request) -> None:
         with self._lock:
             self.seen.append(request)
             injection = next((each for each in self._injections if each.takes(request)), None)
             if injection:
                 injection.hits += 1
+                self.answered.append((time.time(), request.key, False))
         fault = injection.fault if injection else Fault("none")
         if injection:
             injection.fired.set()
@@ -109,6 +130,7 @@ class FaultyProxy(Proxy):
             fault.answered(handler, response)
         received = fault.received
         handler.relay(response, transform=(lambda pieces: received(handler, pieces)) if received else iter)
+        self.answered.append((time.time(), request.key, True))
 
 
 # --- the faults --------------------------------------------------------------------------------------------------
@@ -182,6 +204,21 @@ def slow(rate: int) -> Fault:
                 yield part
 
     return Fault("slow", received=received)
+
+
+def slow_upload(rate: int) -> Fault:
+    """All bodies that go to the store share so many bytes a second."""
+    lock, free_at = threading.Lock(), [0.0]
+
+    def sent(handler: Handler, pieces: Pieces) -> Pieces:
+        for piece in pieces:
+            with lock:
+                free_at[0] = max(free_at[0], time.monotonic()) + len(piece) / rate
+                wait = free_at[0] - time.monotonic()
+            time.sleep(max(0.0, wait))
+            yield piece
+
+    return Fault("slow_upload", sent=sent)
 
 
 def delayed(seconds: float) -> Fault:

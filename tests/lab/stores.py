@@ -1,6 +1,6 @@
-"""Real object stores out of wheels: SeaweedFS, and rclone's server as a second, independent implementation.
+"""Real object stores: SeaweedFS and rclone's server out of wheels, OpenStack Swift with s3api out of Debian.
 
-``running_seaweedfs`` and ``running_rclone`` start one each for as long as the ``with`` block lasts. The servers die
+``running_seaweedfs`` and its kin start one each for as long as the ``with`` block lasts. The servers die
 with the process that started them, however it dies. Sharing one between processes is the business of ``sharing.py``.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import getpass
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,12 @@ class Store:
         return bucket
 
 
+@cache
+def _plain_client(store: Store) -> Any:
+    """To make one costs a third of a second, and there is a bucket for each of a thousand tests."""
+    return store.client()
+
+
 @dataclass(frozen=True)
 class Bucket:
     """One bucket with the few verbs that tests speak."""
@@ -98,7 +106,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         if self.client is None:
-            object.__setattr__(self, "client", self.store.client())
+            object.__setattr__(self, "client", _plain_client(self.store))
 
     def url(self, key: str = "", scheme: str = "s3") -> str:
         return f"{scheme}://{self.name}/{key}"
@@ -123,6 +131,10 @@ class Bucket:
     def tree(self, prefix: str = "") -> dict[str, bytes]:
         """Every object under ``prefix`` with its content, by the rest of its key."""
         return {key[len(prefix) :]: self.get(key) for key in self.list(prefix)}
+
+    def results(self, prefix: str) -> dict[str, bytes]:
+        """What a job has delivered there, without the manifests that tell whether it is complete."""
+        return {name: data for name, data in self.tree(prefix).items() if not name.startswith(".bootstrap/")}
 
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=self.name, Key=key)
@@ -225,10 +237,42 @@ def running_moto(directory: Path) -> Iterator[Store]:
         yield store
 
 
+@contextlib.contextmanager
+def running_swift(directory: Path) -> Iterator[Store]:
+    """OpenStack Swift behind its s3api, with all it keeps under ``directory``. Ready after some 5 s."""
+    python = "/usr/bin/python3"  # the system's own: Swift is a package of Debian, and of no wheel that works
+    if subprocess.run([python, "-IS", "-c", _HAS_SWIFT], check=False, capture_output=True).returncode:
+        raise LabUnavailable("lab: OpenStack Swift is missing: apt-get install python3-swift")
+    directory.mkdir(parents=True, exist_ok=True)
+    keys = {"access_key": "lab:tester", "secret_key": "lab/secret+key/of/forty/characters/00001"}
+
+    def command() -> tuple[list[str], Store]:
+        ports = free_ports(4)
+        store = Store("swift", f"http://127.0.0.1:{ports[0]}", **keys)
+        program = str(Path(__file__).with_name("swift_server.py"))
+        words = [str(directory), store.access_key, store.secret_key, store.region, *map(str, ports)]
+        return [python, "-I", program, *words], store
+
+    def ready(store: Store) -> bool:
+        if not answers(store.endpoint):
+            return False
+        with contextlib.suppress(Exception):  # until the servers behind it answer, too
+            store.make_bucket().put("ready")
+            return True
+        return False
+
+    environ = {"HOME": str(directory), "PATH": os.defpath, "USER": getpass.getuser()}
+    with _running(command, ready, environ, directory, directory / "swift.log") as store:
+        yield store
+
+
+_HAS_SWIFT = "import sys; sys.path.append('/usr/lib/python3/dist-packages'); import swift.common.middleware.s3api"
+
 SERVERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Store]]] = {
     "seaweedfs": running_seaweedfs,
     "rclone": running_rclone,
     "moto": running_moto,
+    "swift": running_swift,
 }
 
 

@@ -38,8 +38,8 @@ def test_a_skipped_lab_is_a_failure_in_ci_only(tmp_path: Path, ci: str, status: 
         "-p",
         "no:cacheprovider",
         "--rootdir",
-        tmp_path,
-        suite,
+        str(tmp_path),
+        str(suite),
     ]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "CI": ci}
     run = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True)

@@ -21,7 +21,10 @@ from tests.lab.stores import Bucket, Store
 from tests.lab.strict_proxy import Obs
 from tests.lab.tls import Authority
 
-DEFAULTS = {"request_checksum_calculation": "when_supported", "response_checksum_validation": "when_supported"}
+DEFAULTS: dict[str, Any] = {
+    "request_checksum_calculation": "when_supported",
+    "response_checksum_validation": "when_supported",
+}
 
 
 def through(obs: Obs, store: Store | None = None, bucket: Bucket | None = None, **config: Any) -> Bucket:

@@ -63,6 +63,10 @@ def boot(directory: Path, script: str, timeout: float = 120) -> str:
         finally:
             if kernel.poll() is None:
                 os.killpg(kernel.pid, signal.SIGKILL)
+    if (
+        b"ptrace set fp regs failed" in said
+    ):  # a processor with AMX has more registers than Linux 6.1's UML has room for
+        raise LabUnavailable("user-mode Linux of this Debian cannot run on this processor: its registers are too many")
     if not (directory / "status").exists():
         raise AssertionError(f"the machine did not get as far as the script:\n{said.decode(errors='replace')}")
     output = _text(directory / "output")

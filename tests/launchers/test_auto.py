@@ -9,7 +9,7 @@ import pytest
 from bootstrap.job import Cluster, Node
 from bootstrap.launchers.auto import choose
 from bootstrap.launchers.table import LAUNCHERS
-from bootstrap.settings import LAUNCHERS as SETTING
+from bootstrap.settings import knobs
 
 TWO = Cluster((Node(0, "a"), Node(1, "b")), 0, 8, "the test")
 
@@ -48,4 +48,9 @@ def test_one_process_needs_no_launcher(tmp_path: Path) -> None:
 
 
 def test_the_setting_offers_every_launcher() -> None:
-    assert set(SETTING) == {"auto", *LAUNCHERS}
+    knob = next(knob for name, knob, _ in knobs() if name == "launcher")
+    for name in ("auto", *LAUNCHERS):
+        assert knob.parse(name) == name
+        assert name in knob.help
+    with pytest.raises(ValueError, match="torchrun"):
+        knob.parse("torchrum")

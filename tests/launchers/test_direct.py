@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bootstrap.job import Cluster, Node
-from bootstrap.launchers.direct import advice, environment
+from bootstrap.launchers.engines.direct import advice, environment
 
 SINGLE = Cluster((Node(0, "pod-x", 6666),), slots=8, source="BATCH_j.0_HOSTS")
 
@@ -79,11 +79,11 @@ def test_a_variable_that_is_set_but_empty_counts_as_not_set() -> None:
 
 
 def test_each_library_gets_the_interface_in_its_own_grammar() -> None:
-    found = values(cluster(), interface="ib0")
-    assert found["NCCL_SOCKET_IFNAME"] == "=ib0"
-    assert found["HCCL_SOCKET_IFNAME"] == "=ib0"
-    assert found["GLOO_SOCKET_IFNAME"] == "ib0"
-    assert found["TP_SOCKET_IFNAME"] == "ib0"
+    for others, prefix in (((), ""), (("lo", "ib1", "bib0"), ""), (("lo", "ib0", "ib01"), "=")):
+        made = environment(cluster(), {}, interface="ib0", interfaces=others)
+        found = {variable.name: variable.value for variable in made}
+        assert found["NCCL_SOCKET_IFNAME"] == found["HCCL_SOCKET_IFNAME"] == f"{prefix}ib0", others
+        assert found["GLOO_SOCKET_IFNAME"] == found["TP_SOCKET_IFNAME"] == "ib0"
 
 
 def test_no_interface_is_named_where_none_was_looked_for() -> None:
@@ -92,6 +92,12 @@ def test_no_interface_is_named_where_none_was_looked_for() -> None:
 
 def test_the_default_port_is_torchruns() -> None:
     assert values(cluster(port=None))["MASTER_PORT"] == "29500"
+
+
+def test_a_single_node_is_told_a_port_only_where_the_platform_lists_one() -> None:
+    """Scripts look for a free one themselves: ``${MASTER_PORT:-...}``. Two jobs of one machine must not be told one."""
+    assert "MASTER_PORT" not in values(Cluster((Node(0, "h0"),), slots=8))
+    assert values(Cluster((Node(0, "h0", 6666),)))["MASTER_PORT"] == "6666"
 
 
 def test_addresses_on_the_interface_are_preferred_to_names_once_they_are_known() -> None:

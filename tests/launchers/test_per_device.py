@@ -65,6 +65,23 @@ def test_each_device_of_this_server_has_its_process_variables_directory_and_log(
     assert json.loads(log.read_text())[1] == "2"
 
 
+def test_planted_names_are_neither_followed_nor_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "w/logs").mkdir(parents=True)
+    (tmp_path / "w/rank_table").mkdir()
+    (tmp_path / "elsewhere").write_text("mine")
+    for name in ("logs/job7-proc-rank-1-device-0.txt", "rank_table/jobstart_hccl.json"):
+        (tmp_path / "w" / name).symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "w/logs/job7-proc-rank-2-device-1.txt")
+    process = start(tmp_path, TELL)
+    said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(said.splitlines()) == 2, "what they say is told all the same"
+    assert complaint.count("is not written") == 2, complaint
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+    table = tmp_path / "w/rank_table/jobstart_hccl.json"
+    assert json.loads(table.read_text()) == TABLE and not table.is_symlink()
+
+
 def test_a_script_is_found_though_every_process_has_a_directory_of_its_own(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text("import sys; print(sys.argv[0])\n")

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import UsageError
+from bootstrap.ground.argv import as_python
 from bootstrap.job import Cluster, Node
-from bootstrap.launchers.plan import Plan, Situation, as_python
-from bootstrap.launchers.rank_failure import RankFailure, root_cause
+from bootstrap.launchers.plan import (
+    Plan,
+    Situation,
+    common,
+    job_variables,
+    joined,
+    launch_port,
+    master_address,
+    master_port,
+    past_proxies,
+)
 from bootstrap.launchers.table import LAUNCHERS, plan
 
 COMMAND = ("train.py", "--lr", "0.1")
@@ -32,13 +41,22 @@ def situation(rank: int = 1, size: int = 2, **more: object) -> Situation:
 
 
 SINGLE = {"rank": 0, "size": 1}
+RECORDER = {
+    "TORCH_FR_BUFFER_SIZE": "2000",
+    "TORCH_NCCL_TRACE_BUFFER_SIZE": "2000",
+    "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
+    "TORCH_FR_DUMP_TEMP_FILE": "/tmp/d/nccl_trace_rank_",
+    "TORCH_NCCL_DEBUG_INFO_TEMP_FILE": "/tmp/d/nccl_trace_rank_",
+}
+EVIDENCE = {"PET_LOG_DIR": "/tmp/d/torchrun", **RECORDER}
 
 
 def values(made: Plan) -> dict[str, str]:
     assert all(variable.why for variable in made.variables)
     names = [variable.name for variable in made.variables]
     assert len(set(names)) == len(names)
-    return {v.name: v.value for v in made.variables if not v.name.startswith("BOOTSTRAP_") and "IFNAME" not in v.name}
+    told = {v.name: v.value for v in made.variables if not v.name.startswith("BOOTSTRAP_") and "IFNAME" not in v.name}
+    return {name: value for name, value in told.items() if name not in EVIDENCE}
 
 
 # --- what all of them have in common -------------------------------------------------------------------------------
@@ -50,10 +68,24 @@ def test_every_launcher_names_the_interface_and_the_job_and_overwrites_nothing(n
     made = plan(name, situation(rank=0, environ=theirs))
     told = {variable.name: variable.value for variable in made.variables}
     assert told["GLOO_SOCKET_IFNAME"] == "ib0"
-    assert told["HCCL_SOCKET_IFNAME"] == "=ib0"
+    assert told["HCCL_SOCKET_IFNAME"] == "ib0"
     assert told["BOOTSTRAP_NODE_RANK"] == "0"
     assert told["BOOTSTRAP_ADDRESSES"] == "10.88.0.1,10.88.0.2"
     assert "NCCL_SOCKET_IFNAME" not in told
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_every_launcher_has_engines_keep_what_tells_of_a_failure(name: str) -> None:
+    one = Cluster(NODES[:1], 0, 1, "the test")
+    for where, expected in (
+        (situation(rank=0), EVIDENCE),
+        (situation(**SINGLE), EVIDENCE),
+        (situation(cluster=one), {"PET_LOG_DIR": "/tmp/d/torchrun"}),
+    ):
+        told = {variable.name: variable.value for variable in plan(name, where).variables}
+        assert {key: told[key] for key in EVIDENCE if key in told} == expected
+    by_user = situation(rank=0, environ={"TORCH_NCCL_TRACE_BUFFER_SIZE": "0", "PET_LOG_DIR": "/mine"})
+    assert not {variable.name for variable in plan(name, by_user).variables} & {"TORCH_FR_BUFFER_SIZE", "PET_LOG_DIR"}
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
@@ -100,7 +132,6 @@ def test_torchrun_is_told_by_its_own_variables() -> None:
     assert made.command == ("python3", "-m", "torch.distributed.run", *COMMAND)
     assert values(made) == {
         "PET_NPROC_PER_NODE": "8",
-        "PET_LOG_DIR": "/tmp/d/torchrun",
         "PET_NNODES": "2",
         "PET_NODE_RANK": "1",
         "PET_MASTER_ADDR": "10.88.0.1",
@@ -111,7 +142,6 @@ def test_torchrun_is_told_by_its_own_variables() -> None:
 def test_torchrun_on_a_single_node_stands_alone() -> None:
     assert values(plan("torchrun", situation(**SINGLE))) == {
         "PET_NPROC_PER_NODE": "8",
-        "PET_LOG_DIR": "/tmp/d/torchrun",
         "PET_STANDALONE": "1",
     }
 
@@ -137,80 +167,6 @@ def test_torchrun_runs_modules_and_programs_too() -> None:
     assert module.command == ("/opt/py/bin/python", "-m", "torch.distributed.run", "-m", "pkg.train", "-x")
     program = plan("torchrun", situation(command=("bash", "run.sh")))
     assert program.command == ("python3", "-m", "torch.distributed.run", "--no-python", "bash", "run.sh")
-
-
-REPORT = """[W] noise
-============================================================
-train.py FAILED
-------------------------------------------------------------
-Failures:
-[1]:
-  time      : 2026-11-22_00:00:01
-  host      : node-1
-  rank      : 3 (local_rank: 1)
-  exitcode  : -15 (pid: 12)
-  error_file: <N/A>
-  traceback : Signal 15 (SIGTERM) received by PID 12
-------------------------------------------------------------
-Root Cause (first observed failure):
-[0]:
-  time      : 2026-11-22_00:00:00
-  host      : node-0
-  rank      : 2 (local_rank: 0)
-  exitcode  : 3 (pid: 11)
-  error_file: /tmp/x/error.json
-  traceback : Traceback (most recent call last):
-    File "train.py", line 3, in main
-      raise ValueError("loss is nan")
-  ValueError: loss is nan
-
-============================================================
-"""
-
-
-def test_the_first_failing_rank_is_read_from_torchruns_report() -> None:
-    found = root_cause(REPORT)
-    assert found is not None
-    assert (found.rank, found.exit_code) == (2, 3)
-    assert found.error_file == "/tmp/x/error.json"
-    assert found.traceback.rstrip().endswith("ValueError: loss is nan")
-
-
-def test_a_report_without_a_traceback_or_no_report_is_no_trouble() -> None:
-    plain = REPORT.split("  error_file: /tmp")[0] + "  error_file: <N/A>\n  traceback : To enable traceback see: x\n"
-    assert root_cause(plain) == RankFailure(2, 3)
-    assert root_cause("nothing of the sort") is None
-    assert root_cause("Root Cause (first observed failure):\n[0]:\n  rank      : cut") is None
-
-
-RAISED = "Traceback (most recent call last):\n  File 'train.py', line 7, in <module>\nValueError: no\n"
-AT = datetime(2026, 11, 22, 3, 44, 41, 916_000).timestamp()
-
-
-@pytest.mark.parametrize(
-    ("report", "at"),
-    [
-        (
-            "LAUNCH ERROR 2026-11-22 03:44:41,916 Container failed !!!\n"
-            "Container rank 1 status failed cmd ['python', '-u', 'train.py'] code -9 log log/workerlog.1\n" + RAISED,
-            AT,
-        ),
-        (
-            "".join(f"[rank17]: {line}" for line in RAISED.splitlines(keepends=True))
-            + "[rank16]: Traceback (most recent call last):\n[rank16]: OSError: connection lost\n"
-            "[2026-11-22 03:44:41,916] [ERROR] [launch.py:259:sigkill_handler] "
-            "['python', '-u', 'train.py', '--local_rank=1', '--lr'] exits with return code = -9\n",
-            AT,
-        ),
-        (RAISED + "rank 17 failed first, with -9; ending the others\n", 0),
-        (RAISED + f"{'-' * 74}\n\n  Process name: [[29179,1],17]\n  Exit code:    -9\n{'-' * 74}\n", 0),
-        (RAISED + "mpirun noticed that process rank 17 with PID 0 on node b exited on signal 9 (Killed).\n", 0),
-    ],
-    ids=["paddle", "deepspeed", "ascend", "mpirun", "mpirun, a signal"],
-)
-def test_the_first_failing_rank_is_read_from_one_line_of_other_engines(report: str, at: float) -> None:
-    found = root_cause(f"epoch 1\n{report}", first_rank=16)
-    assert found == RankFailure(17, -9, traceback=RAISED.rstrip(), at=pytest.approx(at))
 
 
 # --- Paddle --------------------------------------------------------------------------------------------------------
@@ -386,3 +342,88 @@ def test_grpc_dials_the_nodes_past_any_proxy(name: str) -> None:
     made = values(plan(name, situation(environ={"HTTPS_PROXY": "http://p:3128", "no_proxy": "localhost,h0.job"})))
     assert made["no_proxy"] == made["NO_PROXY"] == "localhost,h0.job,h1.job,10.88.0.1,10.88.0.2"
     assert "no_proxy" not in values(plan(name, situation()))
+
+
+@pytest.mark.parametrize("name", ["deepspeed", "msrun"])
+def test_two_jobs_of_one_machine_are_not_given_one_port(name: str) -> None:
+    def port(**environ: str) -> str:
+        words = plan(name, situation(**SINGLE, cluster=Cluster((Node(0, "h"),), 0, 8, "x"), environ=environ)).command
+        return words[words.index("--master_port") + 1]
+
+    assert port() != "29500" and port() != port()
+    assert port(MASTER_PORT="7") == "7"
+
+
+# --- which port, which address, which proxy ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed", "port"),
+    [("7", 6000, "7"), (" 7 ", None, "7"), ("", 6000, "6000"), ("  ", 6000, "6000"), ("", None, "29500")],
+)
+def test_the_port_is_the_one_that_is_set_before_the_listed_one_before_torchruns(
+    asked: str, listed: int | None, port: str
+) -> None:
+    cluster = Cluster((Node(0, "h0", listed), Node(1, "h1", 6001)), 1)
+    assert master_port(cluster, {"MASTER_PORT": asked}) == launch_port(cluster, {"MASTER_PORT": asked}) == port
+
+
+def test_a_single_node_without_a_port_takes_a_free_one_and_else_what_is_there() -> None:
+    alone, listed = Cluster((Node(0, "h0"),)), Cluster((Node(0, "h0", 6000),))
+    assert launch_port(alone, {}) != "29500" and 0 < int(launch_port(alone, {})) < 65536
+    assert launch_port(alone, {"MASTER_PORT": "7"}) == "7"
+    assert launch_port(listed, {}) == "6000"
+
+
+def test_node_0_is_dialled_by_its_address_before_its_name_and_alone_it_is_itself() -> None:
+    named = Cluster((Node(0, "h0"), Node(1, "h1")), 1)
+    assert master_address(named) == "h0"
+    assert master_address(Cluster(NODES, 1)) == "10.88.0.1"
+    assert master_address(Cluster(NODES[:1])) == "127.0.0.1"
+    assert [joined(host, 7) for host in ("h", "10.0.0.1", "fd00::1")] == ["h:7", "10.0.0.1:7", "[fd00::1]:7"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "merged"),
+    [
+        ({"http_proxy": "p", "no_proxy": "low", "NO_PROXY": "high"}, "low,h0.job,h1.job,10.88.0.1,10.88.0.2"),
+        ({"GRPC_PROXY": "p", "no_proxy": "", "NO_PROXY": "high, h1.job,"}, "high,h1.job,h0.job,10.88.0.1,10.88.0.2"),
+        ({"all_proxy": "p"}, "h0.job,h1.job,10.88.0.1,10.88.0.2"),
+        ({"no_proxy": "low"}, None),
+        ({"https_proxy": ""}, None),
+    ],
+)
+def test_who_is_dialled_without_a_proxy_is_added_to_what_is_there(environ: dict[str, str], merged: str | None) -> None:
+    told = {variable.name: variable.value for variable in past_proxies(situation(environ=environ))}
+    assert told == ({} if merged is None else {"no_proxy": merged, "NO_PROXY": merged})
+    assert past_proxies(situation(**SINGLE, environ=environ)) == ()
+
+
+def test_an_interface_whose_name_begins_anothers_is_meant_exactly() -> None:
+    def told(*interfaces: str, **more: object) -> dict[str, str]:
+        made = common(situation(interfaces=interfaces, **more))
+        return {variable.name: variable.value for variable in made if "IFNAME" in variable.name}
+
+    others = {"GLOO_SOCKET_IFNAME": "ib0", "TP_SOCKET_IFNAME": "ib0"}
+    both = ("NCCL_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME")
+    assert told("lo", "ib0", "ib1", "bib01") == {**others, **dict.fromkeys(both, "ib0")}
+    assert told("lo", "ib0", "ib01") == {**others, **dict.fromkeys(both, "=ib0")}
+    assert told("lo", "ib0", environ={"TP_SOCKET_IFNAME": "eth0", "GLOO_SOCKET_IFNAME": ""}) == {
+        "GLOO_SOCKET_IFNAME": "ib0", **dict.fromkeys(both, "ib0"),
+    }  # fmt: skip
+    assert told("lo", "ib0", interface="") == {}
+    assert told("lo", "ib0", rank=0, size=1) == {}
+
+
+def test_addresses_are_told_when_all_are_known() -> None:
+    def told(*nodes: Node, address: str = "") -> str | None:
+        found = {variable.name: variable.value for variable in job_variables(Cluster(nodes, 1), address)}
+        assert (found["BOOTSTRAP_HOSTS"], found["BOOTSTRAP_NNODES"]) == ("a,b", "2")
+        return found.get("BOOTSTRAP_ADDRESSES")
+
+    first, second = Node(0, "a"), Node(1, "b")
+    assert told(first, second, address="10.0.0.2") is None
+    assert told(replace(first, address="10.0.0.1"), second, address="10.0.0.2") == "10.0.0.1,10.0.0.2"
+    assert told(replace(first, address="10.0.0.1"), replace(second, address="10.0.0.3"), address="10.0.0.2") == (
+        "10.0.0.1,10.0.0.3"
+    )

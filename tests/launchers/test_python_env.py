@@ -11,12 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import CannotStart, UsageError
-from bootstrap.launchers.python_env import apply, conda, venv
+from bootstrap.launchers.python import environments
+from bootstrap.launchers.python.environments import apply, conda, venv
 from tests.lab.engines import python_with
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -76,6 +78,33 @@ def test_the_base_a_persons_own_and_a_prefix_are_found(home: Path, asked: str, w
     found = conda(asked.format(home=home), environ_of(home))
     assert found.prefix == home / where
     assert found.variables["CONDA_DEFAULT_ENV"] == named
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "home/miniconda3",
+        "home/user/miniconda",
+        "home/somebody/anaconda",
+        "opt/conda",
+        "usr/local/miniforge3",
+        "miniconda",
+    ],
+)
+def test_the_trees_that_guides_and_images_make_are_found(place: str, tmp_path: Path) -> None:
+    for prefix in (tmp_path / place, tmp_path / place / "envs/train"):
+        (prefix / "conda-meta").mkdir(parents=True)
+    environ = environ_of(tmp_path / "nobody")
+    assert conda("train", environ, root=tmp_path).prefix == tmp_path / place / "envs/train"
+    assert conda("base", environ, root=tmp_path).prefix == tmp_path / place
+
+
+@pytest.mark.parametrize("directory", ["bin", "condabin", "envs/other/bin"])
+def test_conda_on_path_is_found_wherever_it_is(directory: str, tmp_path: Path) -> None:
+    for prefix in (tmp_path / "odd", tmp_path / "odd/envs/train"):
+        (prefix / "conda-meta").mkdir(parents=True)
+    environ = {"HOME": str(tmp_path / "nobody"), "PATH": f"{tmp_path}/odd/{directory}:{PATH}"}
+    assert conda("train", environ, root=tmp_path).prefix == tmp_path / "odd/envs/train"
 
 
 def test_conda_elsewhere_is_found_through_its_own_variables(home: Path, tmp_path: Path) -> None:
@@ -144,6 +173,32 @@ def test_activation_hooks_run_in_order_with_the_environment_already_in_place(hom
     assert after["LINES_IN"] == "a\nb"
     assert after["KEEP"] == "1"
     assert not after.keys() & {"GONE", "FISH", "_", "SHLVL", "PWD", "BOOTSTRAP_HOOKS_FD"}
+
+
+@pytest.mark.parametrize(("has_bash", "length"), [(True, "2"), (False, "")])
+def test_hooks_are_run_by_bash_where_there_is_one(has_bash: bool, length: str, home: Path, tmp_path: Path) -> None:
+    hook(home, "10.sh", 'export SEEN=1\n[ -z "$BASH" ] || eval "LIST=(a b); export LENGTH=\\${#LIST[@]}"\n')
+    (tmp_path / "tools").mkdir()
+    for tool in ("env", *(["bash"] if has_bash else [])):
+        (tmp_path / "tools" / tool).symlink_to(shutil.which(tool) or "")
+    before = environ_of(home) | {"PATH": str(tmp_path / "tools")}
+    after = apply(conda("train", before), before)
+    assert (after["SEEN"], after.get("LENGTH", "")) == ("1", length)
+
+
+def test_a_hook_that_does_not_end_is_given_up_when_asked_to_stop(home: Path) -> None:
+    hook(home, "10-slow.sh", "while :; do :; done\n")
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(CannotStart, match=r"did not end.*asked to stop"):
+        apply(conda("train", environ_of(home)), environ_of(home), stop=stop)
+
+
+def test_a_hook_that_hangs_is_given_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "_HOOK_SECONDS", 1.5)
+    hook(home, "10-slow.sh", "sleep 600\n")
+    with pytest.raises(CannotStart, match=r"did not end.*longer than 1.5 s"):
+        apply(conda("train", environ_of(home)), environ_of(home))
 
 
 def test_a_hook_that_fails_is_named(home: Path) -> None:

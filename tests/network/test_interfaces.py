@@ -50,6 +50,20 @@ def test_infiniband_is_the_habit(machine: Host) -> None:
 
 
 @pytest.mark.netns
+def test_infiniband_stands_before_a_bond_and_a_bond_before_the_default_route(machine: Host) -> None:
+    ip("-n", machine.namespace, "link", "add", "bond0", "type", "veth", "peer", "name", "far-end")
+    machine.link("far-end", "up")
+    ip("-n", machine.namespace, "address", "add", "10.66.0.1/24", "dev", "bond0")
+    machine.link("bond0", "up")
+    ip("-n", machine.namespace, "route", "add", "default", "via", "10.77.0.9")
+    assert chosen(machine)[:2] == ("ib0", "10.88.0.1"), "both are up"
+    machine.link("ib0", "down")
+    assert chosen(machine)[:2] == ("bond0", "10.66.0.1")
+    machine.link("bond0", "down")
+    assert chosen(machine)[:2] == ("eth0", "10.77.0.1")
+
+
+@pytest.mark.netns
 def test_what_was_asked_for_comes_first(machine: Host) -> None:
     name, address, reason = chosen(machine, "eth0", "--interface", required=True)
     assert (name, address, reason) == ("eth0", "10.77.0.1", "asked for by --interface")

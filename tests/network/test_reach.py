@@ -12,7 +12,7 @@ from bootstrap.errors import PathUnusable, PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.network.addresses import write_address_files
 from bootstrap.network.reach import wait_for_port
-from tests.network.heard import Heard
+from tests.lab.heard import Heard
 
 
 def test_a_port_that_opens_later_is_waited_for() -> None:

@@ -16,8 +16,8 @@ import pytest
 from bootstrap.errors import NameUnresolved
 from bootstrap.network.resolve import resolve, resolve_all, resolver
 from tests.conftest import lab_or_skip
+from tests.lab.heard import Heard
 from tests.lab.netns import Host, running_hosts
-from tests.network.heard import Heard
 
 
 def test_an_address_is_its_own_answer() -> None:
@@ -55,6 +55,17 @@ def test_many_names_are_asked_for_side_by_side_and_all_missing_ones_named() -> N
         resolve_all(["localhost", "a.invalid", "b.invalid"], deadline_s=0.3, stop=threading.Event(), log=Heard())
     assert caught.value.what.startswith("2 of 3 host names")
     assert caught.value.where == "a.invalid, b.invalid"
+
+
+def test_more_names_than_are_asked_for_at_once_have_one_deadline_together() -> None:
+    missing = [f"no-{number}.invalid" for number in range(100)]
+    started = time.monotonic()
+    with pytest.raises(NameUnresolved) as caught:
+        resolve_all(["localhost", *missing], deadline_s=2, stop=threading.Event(), log=Heard())
+    assert time.monotonic() - started < 6, "four rounds of 32 names, each with a deadline of its own, take 8 s"
+    assert caught.value.what.startswith("100 of 101 host names")
+    many = [*(f"127.0.0.{number}" for number in range(1, 80)), "localhost"]
+    assert list(resolve_all(many, deadline_s=5, stop=threading.Event(), log=Heard())) == many
 
 
 @pytest.fixture

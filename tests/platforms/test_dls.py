@@ -121,6 +121,20 @@ def test_parameter_servers_come_first_in_the_global_order(read) -> None:
     assert server.cluster.node_rank == 0
 
 
+@pytest.mark.parametrize(("servers", "workers", "index", "rank"), [(2, 2, 1, 3), (3, 1, 0, 3), (1, 3, 2, 3)])
+def test_a_role_behind_one_of_several_hosts_counts_all_of_them(
+    read, servers: int, workers: int, index: int, rank: int
+) -> None:
+    environ = {
+        "DLS_TASK_INDEX": str(index),
+        "BATCH_WORKER_HOSTS": ",".join(f"w{number}:2222" for number in range(workers)),
+        "BATCH_SERVER_HOSTS": ",".join(f"s{number}:2222" for number in range(servers)),
+        "BATCH_TASKGROUP_NAME": "worker",
+    }
+    cluster = read(environ).cluster
+    assert (cluster.node_rank, cluster.me.host) == (rank, f"w{index}")
+
+
 @pytest.mark.parametrize("index", ["1", "2"], ids=["within its role", "of all nodes"])
 def test_with_roles_the_platforms_own_host_says_what_the_index_counts(read, index: str) -> None:
     environ = {
@@ -162,13 +176,13 @@ def without(environ: dict[str, str], *names: str) -> dict[str, str]:
     [
         ({"DLS_TASK_NUMBER": "2", "DLS_TASK_INDEX": "0"}, PlatformIncomplete, "DLS_TASK_NUMBER=2"),
         ({"DLS_TASK_INDEX": "3"}, PlatformIncomplete, "DLS_TASK_INDEX=3"),
-        (without(nodes_of(2, 0), "DLS_TASK_INDEX"), PlatformIncomplete, "Nothing says which of 2"),
+        (without(nodes_of(2, 0), "DLS_TASK_INDEX"), PlatformIncomplete, "nothing says which of 2"),
         (nodes_of(2, 0, DLS_TASK_INDEX="one"), PlatformIncomplete, "'one'"),
         (nodes_of(2, 0, DLS_TASK_INDEX="-1"), PlatformIncomplete, "'-1'"),
         (nodes_of(2, 0, DLS_TASK_NUMBER="２"), PlatformIncomplete, "DLS_TASK_NUMBER"),
         (nodes_of(2, 2), ClusterMismatch, "DLS_TASK_INDEX=2"),
         (nodes_of(3, 0, DLS_TASK_NUMBER="2"), ClusterMismatch, "DLS_TASK_NUMBER says 2 nodes, but the host list has 3"),
-        (nodes_of(1, 0, DLS_TASK_NUMBER="2"), ClusterMismatch, "has 1 node"),
+        (nodes_of(1, 0, DLS_TASK_NUMBER="2"), ClusterMismatch, "says 2 nodes, but the host list has 1 node ("),
         (without(nodes_of(3, 0), "BATCH_CUSTOM1_HOSTS"), PlatformIncomplete, "BATCH_CUSTOM1_HOSTS"),
         (nodes_of(2, 0, BATCH_CUSTOM1_HOSTS="job-custom0-0:6000"), ClusterMismatch, "job-custom0-0:6000"),
         (nodes_of(2, 0, BATCH_CUSTOM1_HOSTS="h1:port"), PlatformIncomplete, "h1:port"),
@@ -291,3 +305,21 @@ def test_an_unreadable_declaration_names_the_place_and_shows_an_excerpt(read, te
         read(environ)
     assert where in caught.value.where
     assert why in caught.value.why
+
+
+def test_a_missing_node_is_named_beside_the_last_that_is_there(read) -> None:
+    hosts = {f"BATCH_CUSTOM{position}_HOSTS": f"host-{position}:1" for position in (0, 2, 3, 5)}
+    with pytest.raises(PlatformIncomplete) as caught:
+        read({"DLS_TASK_NUMBER": "6", "DLS_TASK_INDEX": "0", **hosts})
+    assert caught.value.where == "BATCH_CUSTOM1_HOSTS, BATCH_CUSTOM4_HOSTS"
+    assert caught.value.why == "BATCH_CUSTOM5_HOSTS is set"
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(3, "DLS_JOB_ID, DLS_APP_URL, DLS_DATA_URL"), (5, "DLS_JOB_ID, DLS_APP_URL, DLS_DATA_URL and 2 more")],
+)
+def test_three_signs_of_it_are_named_and_the_rest_counted(count: int, told: str, tmp_path: Path) -> None:
+    signs = ("DLS_JOB_ID", "DLS_APP_URL", "DLS_DATA_URL", "DLS_TRAIN_URL", "DLS_UPLOAD_LOG_OBS_DIR")[:count]
+    found = identify({name: "/bucket/x/" for name in signs}, root=tmp_path).reason
+    assert found.endswith(f": {told}")

@@ -163,3 +163,13 @@ def test_an_unreadable_declaration_names_its_variable(read) -> None:
     with pytest.raises(DeclarationUnreadable) as caught:
         read(nodes_of(1, 0, MA_OUTPUTS='{"outputs": [{"local_dir": "/x"}]}'))
     assert caught.value.where == "MA_OUTPUTS outputs[0].remote"
+
+
+def test_what_is_quoted_of_a_declaration_is_around_its_mistake_and_no_longer_than_a_line(read) -> None:
+    broken = '{"inputs": [' + " " * 100 + "oops" + " " * 20 + "near" + " " * 100 + "far"
+    with pytest.raises(DeclarationUnreadable) as caught:
+        read(nodes_of(1, 0, MA_INPUTS=broken))
+    assert "oops" in caught.value.why and "near" in caught.value.why and "far" not in caught.value.why
+    with pytest.raises(DeclarationUnreadable) as caught:
+        read(nodes_of(1, 0, MA_INPUTS=json.dumps(["x" * 200])))
+    assert caught.value.why.endswith('found ["' + "x" * 75 + "...")

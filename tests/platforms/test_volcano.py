@@ -50,6 +50,21 @@ def test_one_task_counts_by_its_index(read) -> None:
     assert facts.defaults["log_file"].value == "/tmp/bootstrap-task-10.log"
 
 
+def test_a_role_behind_one_of_several_hosts_counts_all_of_them(read) -> None:
+    environ = {"VC_PS_HOSTS": hosts("ps", 2), "VC_WORKER_HOSTS": hosts("worker", 2), "VC_TASK_INDEX": "1"}
+    assert read({**environ, "HOSTNAME": "train-worker-1"}).cluster.node_rank == 3
+    assert read({**environ, "HOSTNAME": "train-ps-1"}).cluster.node_rank == 1
+    three = {**environ, "VC_CHIEF_HOSTS": hosts("chief", 1), "HOSTNAME": "train-worker-0", "VC_TASK_INDEX": "0"}
+    assert read(three).cluster.node_rank == 3
+
+
+def test_tasks_are_ordered_by_their_numbers(read) -> None:
+    tasks = {f"VC_TASK_{number}_HOSTS": hosts(f"task-{number}", 1) for number in (10, 2, 1)}
+    cluster = read({**tasks, "VC_TASK_INDEX": "0", "HOSTNAME": "train-task-10-0"}).cluster
+    assert [node.role for node in cluster.nodes] == ["task_1", "task_2", "task_10"]
+    assert cluster.node_rank == 2
+
+
 def test_a_job_whose_name_has_dashes_and_digits_is_no_trap(read) -> None:
     environ = workers(2, 1, VC_WORKER_HOSTS=hosts("worker", 2, "gpt-2-worker-1"), HOSTNAME="gpt-2-worker-1-worker-1")
     facts = read(environ)
@@ -94,7 +109,6 @@ def test_the_variable_beats_the_file_of_the_same_task(read, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("environ", "error", "named"),
     [
-        ({"VC_TASK_INDEX": "1"}, PlatformIncomplete, "svc plugin"),
         ({"VC_WORKER_HOSTS": hosts("worker", 2), "HOSTNAME": "x"}, PlatformIncomplete, "which of 2 nodes"),
         (master_and_workers("gpu-machine-7", 0), PlatformIncomplete, "gpu-machine-7"),
         (master_and_workers("x", 0, RANK="7", WORLD_SIZE="4"), ClusterMismatch, "RANK=7"),
@@ -110,3 +124,8 @@ def test_what_contradicts_itself_is_named(
     with pytest.raises(error) as caught:
         read(environ)
     assert named in str(caught.value)
+
+
+def test_with_one_task_its_index_counts_whatever_a_rank_says_and_the_container_is_called(read) -> None:
+    cluster = read(workers(3, 1, HOSTNAME="machine-7", RANK="2", WORLD_SIZE="3")).cluster
+    assert (cluster.size, cluster.node_rank) == (3, 1)

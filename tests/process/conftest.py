@@ -86,17 +86,6 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def eventually(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
-    """What ``condition`` returns once it is true: for facts that /proc tells and no event announces."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value or time.monotonic() > deadline:
-            assert value, "it did not become true in time"
-            return value
-        time.sleep(0.005)
-
-
 def state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -150,3 +139,13 @@ def boot(directory: Path) -> Iterator[Start]:
 def boot_in_every_mode(directory: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     """PID 1 or not, leader of a session or not, root or not."""
     yield from _starter(directory, request.param)
+
+
+@pytest.fixture(params=["session leader", "pid 1"])
+def inside(request: pytest.FixtureRequest) -> list[str]:
+    """What goes before a bootstrap on a terminal: nothing, or what makes it process 1 of a container."""
+    if request.param == "session leader":
+        return []
+    if os.geteuid() != 0:
+        pytest.skip("a PID namespace needs root")
+    return ["unshare", "--pid", "--fork", "--mount-proc"]

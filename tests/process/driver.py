@@ -15,10 +15,10 @@ import time
 from typing import Any
 
 from bootstrap.errors import BootstrapError
-from bootstrap.process.budget import Budget
-from bootstrap.process.restarts import supervise_with_restarts
-from bootstrap.process.signals import Signals
-from bootstrap.process.supervisor import Launch
+from bootstrap.process.stop.plan import StopPlan
+from bootstrap.process.stop.signals import Signals
+from bootstrap.process.supervise.launch import Launch
+from bootstrap.process.supervise.restarts import supervise_with_restarts
 
 
 class Quiet:
@@ -45,7 +45,7 @@ def main(options: dict[str, Any]) -> int:
         os.setgid(uid)
         os.setuid(uid)
         ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # dumpable, as a process is that was started by this user
-    budget = Budget(options.pop("grace", 20.0), options.pop("reserve", 0.0))
+    plan = StopPlan(options.pop("grace", 20.0))
     secrets = Secrets(*options.pop("secrets")) if "secrets" in options else None
     dawdle = options.pop("dawdle", 0.0)
     processes = options.pop("nproc", None)
@@ -58,7 +58,7 @@ def main(options: dict[str, Any]) -> int:
             print("fetching", flush=True)
             signals.stop.wait(dawdle)
         try:
-            launch = Launch(environ=environ, cwd=os.getcwd(), budget=budget, secrets=secrets, **options)
+            launch = Launch(environ=environ, cwd=os.getcwd(), plan=plan, secrets=secrets, **options)
             ending = supervise_with_restarts(launch, signals, Quiet(), max_restarts=max_restarts)
         except BootstrapError as error:
             said: dict[str, object] = {"error": error.id, "text": str(error)}
@@ -70,6 +70,8 @@ def main(options: dict[str, Any]) -> int:
                 "signal": ending.signal,
                 "asked_by": ending.asked_by.value,
                 "notes": ending.notes,
+                "signalled": [[one.name, one.signal, one.why, one.pid] for one in ending.signalled],
+                "cut_short": ending.cut_short,
                 "attempts": ending.attempts,
                 "seconds": ending.ended - ending.started,
                 "latency": time.time() - ending.ended,
@@ -84,5 +86,6 @@ def main(options: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until Signals is entered, as `bootstrap` itself does
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # not KeyboardInterrupt until Signals is entered
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main(json.loads(sys.argv[1])))

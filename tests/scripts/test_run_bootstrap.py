@@ -72,4 +72,4 @@ def test_an_image_without_it_gets_one_clear_message(bare: Image) -> None:
     message = done.stderr.decode()
     assert message.count("\n") == 1
     assert "not installed in this image" in message
-    assert "pip install modelarts-bootstrap" in message
+    assert "put the runtime or the wheel into the image" in message

@@ -68,7 +68,7 @@ def test_an_environment_is_made_once_and_again_when_the_project_changes(tmp_path
     (project / "pyproject.toml").write_text(PYPROJECT)
     (project / "backend.py").write_text(BACKEND)
     make = f'. "{ROOT}/scripts/venv.sh" && make_venv "$(find_python)" .venv none'
-    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", str(tmp_path))}
 
     def made() -> bool:
         ran = subprocess.run(["bash", "-euc", make], cwd=project, env=environ, text=True, capture_output=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from tests.e2e.conftest import Remote as Remote
 from tests.e2e.conftest import container as container
 from tests.e2e.conftest import plain_remote as plain_remote
 from tests.e2e.conftest import remote as remote
-from tests.e2e.job import LIMIT, Container
+from tests.e2e.job import Container
 from tests.lab.stores import Bucket
 
 INTERVAL = 0.2
@@ -31,15 +29,6 @@ while not os.path.exists("enough"):
         time.sleep(pause)
 print("the end")
 """
-
-
-def until(what: Callable[[], Any], why: str) -> Any:
-    """Wait until ``what`` gives something true, and return it."""
-    deadline = time.monotonic() + LIMIT
-    while not (found := what()):
-        assert time.monotonic() < deadline, why
-        time.sleep(0.02)
-    return found
 
 
 def live_log(bucket: Bucket, prefix: str = "logs/") -> bytes:

@@ -16,7 +16,8 @@ from tests.e2e.conftest import Remote
 from tests.e2e.job import LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, refused, reset, unanswered
 from tests.lab.stores import Store
-from tests.shipping.conftest import INTERVAL, enough, heartbeat, live_log, live_size, rss, size, until
+from tests.lab.waiting import until
+from tests.shipping.conftest import INTERVAL, enough, heartbeat, live_log, live_size, rss, size
 
 
 def sent(proxy: FaultyProxy, key: str) -> int:
@@ -96,8 +97,11 @@ def test_a_command_that_is_killed_at_any_moment_under_load_loses_nothing(
     assert result.code == 137, result.stderr
     log = bucket.get("logs/job.log")
     assert log == talker.log.read_bytes()
-    # its last words may be half a line, if it was killed in a write; then comes nothing of ours
-    assert b"".join(b"line %09d %s\n" % (n, b"." * 2000) for n in range(log.count(b"\n") + 1)).startswith(log)
+    # its last words may be half a line, if it was killed in a write; then comes why it ended
+    written, _, why = log.partition(b"bootstrap: ")
+    lines = b"".join(b"line %09d %s\n" % (n, b"." * 2000) for n in range(log.count(b"\n") + 1))
+    assert lines.startswith(written.rstrip(b"\n"))
+    assert b"KILL" in why
     assert not [key for key in bucket.list("logs/") if ".parts/" in key]
 
 
@@ -129,6 +133,27 @@ def test_what_is_sent_is_at_most_2_2_times_the_log(
             assert sent(proxy, f"{bucket.name}/logs/job.log?") == 0
             whole = [seen for seen in proxy.seen if seen.key == f"{bucket.name}/logs/job.log"]
             assert not any(seen.method == "PUT" and not seen.query for seen in whole), "joined, not sent again"
+
+
+def test_it_beats_while_a_slow_delivery_runs(container: Container, plain_remote: Remote, faulty: FaultyProxy) -> None:
+    bucket, release = plain_remote.bucket, threading.Event()
+    faulty.inject(unanswered(release), key="*out/model", method="PUT", times=None)
+    words = ("--log", bucket.url("logs/"), "--output", f"out={bucket.url('out/')}")
+    environ = {**plain_remote.env, "S3_ENDPOINT": faulty.endpoint, "BOOTSTRAP_LOG_INTERVAL": "0.3"}
+    with container.running(*words, "--", "sh", "-c", "echo x > out/model", environ=environ) as process:
+        seen: set[str] = set()
+
+        def three_beats() -> bool:
+            if any(key.endswith("heartbeat.json") for key in bucket.list("logs/")):
+                beat = heartbeat(bucket)
+                seen.update([beat["last_seen"]] if beat["phase"] == "deliver" else [])
+            return len(seen) >= 3
+
+        until(three_beats, lambda: f"no sign of life while it delivers: {seen}")
+        release.set()
+        result = container.finish(process)
+    assert result.code == 0, result.stderr
+    assert not [key for key in bucket.list("logs/") if key.endswith("heartbeat.json")]
 
 
 def test_a_short_job_sends_its_log_once_and_nothing_else(container: Container, plain_remote: Remote) -> None:
@@ -287,7 +312,10 @@ def test_the_end_of_a_log_arrives_although_the_disk_has_no_room_to_put_it_togeth
         )
         head, _, tail = shown.stdout.partition(b"\n[bootstrap] ")
         assert (len(head), head[:10]) == (32 << 10, b"000000001\n"), shown.stderr
-        assert tail.endswith(b"000019999\n000020000\n")
+        assert b"000019999\n000020000\nbootstrap: " in tail, "and what it means, behind it"
+        assert "seen: 000020000" in result.stderr, "the evidence is at the end of the parts"
+        left = plain_remote.bucket.list("logs/") if where != "directory" else [path.name for path in nas.iterdir()]
+        assert not [name for name in left if ".tail-" in name], "there, where there is room, it is one file"
     finally:
         subprocess.run(["umount", small], check=True)
 

@@ -15,7 +15,8 @@ from bootstrap.shipping.heartbeat import Heartbeat
 from tests.e2e.conftest import Remote
 from tests.e2e.job import BOOTSTRAP, LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, reset
-from tests.shipping.conftest import enough, heartbeat, live_log, live_size, size, until
+from tests.lab.waiting import until
+from tests.shipping.conftest import enough, heartbeat, live_log, live_size, size
 
 PLACE = {"PATH": os.defpath, "HOME": "/nonexistent"}
 
@@ -78,6 +79,8 @@ def test_a_killed_job_is_told_with_when_it_was_last_seen(talker: Container, plai
     words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
     with talker.running(*words, environ=plain_remote.env) as process:
         until(lambda: live_size(bucket), "nothing came")
+        # the heartbeat comes behind the part that it tells of
+        until(lambda: any(key.endswith("heartbeat.json") for key in bucket.list("logs/")), "no heartbeat came")
         process.kill()
         process.wait(LIMIT)
     enough(talker)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 
+import pytest
+
 from tests.e2e.conftest import Remote
 from tests.e2e.job import LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, reset
-from tests.shipping.conftest import enough, live_size, rss, size, until
+from tests.lab.waiting import until
+from tests.shipping.conftest import enough, live_size, rss, size
 
 FASTER = 1200  # times
 HOUR = 3600 / FASTER
@@ -17,7 +20,7 @@ WRITTEN = 100 << 20  # bytes in that hour: more than there is memory for
 # The installed command, but for the longest pause between two attempts.
 DIVIDED = f"""\
 from bootstrap.shipping import logs
-logs._PATIENCE /= {FASTER}
+logs._LONGEST_PAUSE /= {FASTER}
 from bootstrap.cli import main
 raise SystemExit(main())
 """
@@ -72,3 +75,44 @@ def test_a_job_that_ends_within_the_hour_waits_as_long_as_it_may_and_names_what_
     assert f"stays in {talker.log}" in result.stderr
     assert "in parts (bootstrap logs shows them)" in result.stderr, "and what is there is named as well"
     assert talker.log.stat().st_size > live_size(bucket) > 0
+
+
+# The installed command with a defect where the log is sent: of each kind of sending, so many times.
+DEFECT = """\
+import sys
+from bootstrap.shipping import mirror, segments
+left = [float(sys.argv.pop(1))]
+def broken(ship):
+    def wrapped(*arguments):
+        if left[0] > 0:
+            left[0] -= 1
+            None.rstrip()
+        return ship(*arguments)
+    return wrapped
+for each in (mirror.Mirror, segments.Segments):
+    each.ship = broken(each.ship)
+from bootstrap.cli import main
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize("times", [3, float("inf")], ids=["for a while", "to the end"])
+def test_what_nobody_foresaw_is_said_once_and_costs_neither_the_log_nor_the_job(
+    talker: Container, plain_remote: Remote, times: float
+) -> None:
+    bucket = plain_remote.bucket
+    words = ("--log", bucket.url("logs/"), "--", "python3", "-u", "talk.py", "0.01", "50")
+    argv = [sys.executable, "-c", DEFECT, str(times), "run", *words]
+    with talker.running(argv=argv, environ=plain_remote.env) as process:
+        if times < 100:
+            until(lambda: live_size(bucket), "it has to be sent after all")
+        else:
+            until(lambda: size(talker.log) > 5000, "the job has to go on")
+            time.sleep(1.0)  # several rounds
+        enough(talker)
+        result = talker.finish(process)
+    assert result.code == 0, result.stderr
+    assert bucket.get("logs/job.log") == talker.log.read_bytes()
+    assert result.stderr.count("cannot be sent for now") == result.stderr.count("AttributeError") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("the log is sent again") == (times < 100)

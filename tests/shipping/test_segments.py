@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.process.logfile import LogFile
+from bootstrap.process.output.logfile import LogFile
+from bootstrap.process.output.place import prepare_log_file
 from bootstrap.shipping.segments import ALLOWANCE, CHUNK, MOST_SMALL, Segments
 from bootstrap.shipping.source import Source
-from bootstrap.steps.identify import prepare_log_file
-from bootstrap.storage.direct import Direct
-from bootstrap.storage.url import parse
+from bootstrap.storage.schemes import parse
 from tests.lab.faulty_proxy import FaultyProxy, lost_answer, refused
 from tests.lab.stores import Bucket
 from tests.shipping.conftest import live_log
@@ -33,7 +32,7 @@ class Writer:
         self.path = path
         self.output = b""
         self.store = stores_of(bucket.store, url=self.proxy.endpoint).open(parse(bucket.url("logs/")))
-        self.segments = Segments(self.store, Direct(self.store, "the lab"), BASE, Source(path))
+        self.segments = Segments(self.store, self.store.light_writer(), BASE, Source(path))
 
     def write(self, count: int) -> None:
         piece = b"%015d\n" % len(self.output) * (count // 16 + 1)
@@ -46,7 +45,7 @@ class Writer:
             self.segments.ship(NEVER)
 
     def join(self) -> bool:
-        return self.segments.join("logs/job.log", self.path.stat().st_size, NEVER)
+        return self.segments.join("logs/job.log", self.path.stat().st_size, b"", NEVER)
 
     @property
     def parts(self) -> list[str]:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from bootstrap.job import Credentials, Endpoint
+from bootstrap.storage.model.url import Location
 from bootstrap.storage.open import Stores
+from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import Report, deliver, fetch
-from bootstrap.storage.url import Location, parse
 from tests.lab.stores import Bucket, Store
 
 

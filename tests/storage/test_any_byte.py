@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.storage.largeobject import LARGE
-from bootstrap.storage.url import parse
+from bootstrap.storage.schemes import parse
+from bootstrap.storage.upload.multipart import LARGE
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import Mover, make_tree, stores_of, tree_of
 
@@ -95,11 +95,11 @@ def mover_through(cutter: Cutter, bucket: Bucket, way: str) -> Mover:
     mover = Mover(stores_of(bucket.store, url=cutter.endpoint))
     store = mover.stores.open(parse(bucket.url()))
     if way == "boto3":
-        store.lane = None  # type: ignore[misc]
+        store.pipeline = None  # type: ignore[misc]
     return mover
 
 
-@pytest.mark.parametrize("way", ["lane", "boto3"])
+@pytest.mark.parametrize("way", ["fast path", "boto3"])
 @pytest.mark.parametrize("seed", range(3))
 def test_answers_cut_at_any_byte_lose_nothing(way: str, seed: int, seaweedfs: Store, tmp_path: Path) -> None:
     bucket = seaweedfs.make_bucket()
@@ -112,7 +112,7 @@ def test_answers_cut_at_any_byte_lose_nothing(way: str, seed: int, seaweedfs: St
     assert tree_of(tmp_path / "down") == FILES
 
 
-@pytest.mark.parametrize("way", ["lane", "boto3"])
+@pytest.mark.parametrize("way", ["fast path", "boto3"])
 @pytest.mark.parametrize("seed", range(3))
 def test_requests_cut_at_any_byte_lose_nothing(way: str, seed: int, seaweedfs: Store, tmp_path: Path) -> None:
     bucket = seaweedfs.make_bucket()
@@ -132,7 +132,7 @@ def test_large_uploads_cut_at_any_byte_lose_nothing(seaweedfs: Store, tmp_path: 
     (tmp_path / "big").write_bytes(dice.randbytes(1 << 20) * (LARGE >> 20) + b"end")
     cuts = [dice.randrange(dice.choice([500, 100_000, 40 << 20])) for _ in range(12)]
     with cutting(seaweedfs.endpoint, cuts, upwards=True) as cutter:
-        report = mover_through(cutter, bucket, "lane").deliver(tmp_path, bucket.url("o/"))
+        report = mover_through(cutter, bucket, "fast path").deliver(tmp_path, bucket.url("o/"))
         assert cutter.resets >= 3
     assert report.failed == ()
     assert bucket.get("o/big") == (tmp_path / "big").read_bytes()

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from bootstrap.errors import DiskFull
+from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import Report, relay
-from bootstrap.storage.url import parse
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import MemoryLog, SmallDisk, stores_of
 
@@ -40,7 +40,7 @@ def test_an_object_without_room_on_the_way_is_foretold_with_the_arithmetic(
     bucket.put_tree("from/", {"small": b"s", "big": b"b" * (5 * MIB)})
     disk = small_disk(size=4 * MIB)
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
-    with pytest.raises(DiskFull, match=r"1 files need 5\.2 MB more, 4\.2 MB are free: .*TMPDIR"):
+    with pytest.raises(DiskFull, match=r"1 file needs 5\.2 MB more, 4\.2 MB are free: .*TMPDIR"):
         copy_across(bucket)
     assert bucket.list("to/") == []
     assert os.listdir(disk) == []

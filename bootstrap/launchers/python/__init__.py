@@ -1,0 +1,1 @@
+"""The command's Python: environments without a shell, and the code's requirements."""

@@ -1,0 +1,135 @@
+"""What an output directory holds, and which of it somebody is still writing to.
+
+A look costs one walk of the tree (10,000 files: some 80 ms of CPU), whatever has changed. ``/proc`` is read only when
+something has: a file that a process of the job has open for writing, or mapped shared and writable, is not taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from ...process.processes import descendants
+from ...storage.common.recorded_links import LinkPolicy
+from ...storage.model.url import Location
+from ...storage.upload.walk import Item, Named, items_of
+from ...values import dataclass, field
+
+Signature = tuple[int, int, int, int]
+"""Size, time of the last change in ns, inode and device: what tells one state of a file from the next."""
+
+_NOBODY = -1  # a leader that no process has: only what descends from us counts
+
+
+def signature(item: Item) -> Signature | None:
+    """None for what is no file: a directory's marker, a recorded link."""
+    found = item.found
+    return (found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev) if found is not None else None
+
+
+def signature_of(path: Path) -> Signature | None:
+    """That of a file as it is now; None if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything in the directory by its name there; what cannot go (``failed``) or is not meant to (``left_out``)."""
+
+    items: dict[str, Item]
+    failed: Named = field(default_factory=list)
+    left_out: Named = field(default_factory=list)
+
+
+def look(root: Path, target: Location, links: LinkPolicy) -> Look:
+    """Raises :class:`NothingThere` or :class:`PathUnusable` when the directory itself cannot be read."""
+    failed: Named = []
+    left_out: Named = []
+    items = {item.name: item for item in items_of(root, target, failed, left_out, links)}
+    ours = [".bootstrap/"]  # what an earlier fetch of the whole URL has brought along
+    if not target.is_remote:
+        below = os.path.relpath(os.path.abspath(target.path), os.path.abspath(root))
+        if below != "." and not below.startswith("../") and below != "..":
+            ours.append(f"{below}/")  # the target is in the directory: it is not to be sent into itself
+    for name in [name for name in items if name.startswith(tuple(ours))]:
+        del items[name]
+    return Look(items, failed, left_out)
+
+
+def is_sparse(item: Item) -> bool:
+    """Whether a file of some size has holes that make most of it."""
+    found = item.found
+    return found is not None and found.st_size > (1 << 20) and found.st_blocks * 512 < found.st_size // 2
+
+
+def open_for_writing(files: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Which of ``files`` (inode, device) a process that descends from us may still write to.
+
+    Processes that we may not look at (another user's) are not known to have any.
+    """
+    found: set[tuple[int, int]] = set()
+    if files:
+        for process in descendants(_NOBODY):
+            found |= _written_by(process.pid, files)
+    return found
+
+
+def _written_by(pid: int, files: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    found = set()
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                # Pipes and sockets first, which are most: not even a look at what a link leads to.
+                if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("/"):
+                    continue
+                there = os.stat(f"/proc/{pid}/fd/{fd}")
+                if (there.st_ino, there.st_dev) in files and _writes(pid, fd):
+                    found.add((there.st_ino, there.st_dev))
+            except OSError:  # closed meanwhile
+                continue
+        with open(f"/proc/{pid}/maps", "rb") as maps:
+            for line in maps:
+                fields = line.split(None, 5)
+                if len(fields) > 5 and fields[1][1:2] == b"w" and fields[1][3:4] == b"s" and fields[4] != b"0":
+                    major, _, minor = fields[3].partition(b":")
+                    there_ = (int(fields[4]), os.makedev(int(major, 16), int(minor, 16)))
+                    if there_ in files:
+                        found.add(there_)
+    except OSError:  # it has ended, or is not ours to look at
+        pass
+    return found
+
+
+def _writes(pid: int, fd: str) -> bool:
+    with open(f"/proc/{pid}/fdinfo/{fd}") as info:
+        for line in info:
+            if line.startswith("flags:"):
+                return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+    return True
+
+
+def background() -> None:
+    """Low priority for this thread, and for those that it starts, at the processors and at the disks.
+
+    Not the lowest: a thread that holds the interpreter and is never run would hold up the job's own output.
+    """
+    import ctypes
+    import threading
+
+    try:
+        mine = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, mine, max(10, os.getpriority(os.PRIO_PROCESS, mine)))
+    except OSError:
+        pass
+    number = {"x86_64": 251, "aarch64": 30}.get(os.uname().machine)
+    if number is not None:
+        best_effort, lowest, this_thread = 2, 7, 1
+        try:
+            ctypes.CDLL(None).syscall(number, this_thread, 0, best_effort << 13 | lowest)
+        except (OSError, AttributeError):
+            pass

@@ -1,0 +1,323 @@
+"""This node's checkpoints in the store: what makes one, what takes the place of an older one, what is removed.
+
+The order that everything hangs on: contents, manifest, pointers. Where a name is taken: contents to
+``.bootstrap/new/``, manifest, the old manifest away, copies at the names, manifest with these (docs/outputs.md says
+why).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from ...errors import BootstrapError
+from ...ground.log_names import node_directory
+from ...job import Log
+from ...storage.common.recorded_links import LinkPolicy
+from ...storage.upload.walk import Item
+from ...values import dataclass, field, replace
+from ..local import units
+from ..local.units import Unit
+from .fence import Fence
+from .manifest import LAST_STATE, NEW, Checkpoint, Claim, Contents, File, WholeCheckpoint, parents, whole
+from .sending import Known, Sender, state
+from .target import Target
+
+VOID = b'{"schema": 1, "kind": "void"}\n'
+"""In place of a manifest that may not be removed, and stands for nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may choose, and who this node is. ``rate``: bytes a second at most, 0: no bound."""
+
+    node: int = 0
+    nodes: int = 1
+    shared: bool = False
+    job: str = ""
+    links: LinkPolicy = "follow"
+    globs: tuple[str, ...] = ()
+    keep: int = 0
+    rate: int = 0
+
+    @property
+    def prefix(self) -> str:
+        """What stands before this node's keys."""
+        return "" if self.shared else node_directory(self.node)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is to be sent of a unit, with its keys, and what is there already. ``version`` None: it is no checkpoint."""
+
+    unit: Unit
+    version: int | None
+    attempt: int
+    send: list[tuple[Item, str]]
+    keep: Mapping[str, Known]
+
+
+@dataclass
+class Shelf:
+    target: Target
+    sender: Sender
+    options: Options
+    claim: Claim
+    log: Log
+    in_place: bool = False
+    """The output directory is the target: nothing is ever copied."""
+
+    contents: Contents = field(default_factory=Contents)
+    """What the store's documents said when they were last read, and our own since."""
+
+    known: dict[str, Known] = field(default_factory=dict)
+    """What of this node is in the store, by its name here."""
+
+    manifests: dict[str, Checkpoint] = field(default_factory=dict)
+    """The manifest of this node's newest version of each checkpoint, by its path."""
+
+    promised: list[str] = field(default_factory=list)
+    """Checkpoints whose contents are still below ``.bootstrap/new/``."""
+
+    _behind: list[str] = field(default_factory=list)  # keys to be removed at the next sweep: readers may be at them
+
+    def attempt_of(self, saved: float) -> int:
+        return Fence(self.claim).attempt(self.contents.claims, saved)
+
+    def is_there(self, item: Item) -> bool:
+        known = self.known.get(item.name)
+        return known is not None and known.state == state(item)
+
+    def differs(self, unit: Unit) -> bool:
+        """Whether the unit is not in the store as it is here."""
+        if unit.kind == "checkpoint" and unit.path not in self.manifests:
+            return True
+        return not all(self.is_there(item) for item in unit.items)
+
+    def is_complete(self, unit: Unit) -> bool:
+        """Whether it is in the store as it is here, with all nodes' parts."""
+        mine = self.manifests.get(unit.path)
+        return mine is not None and not self.differs(unit) and self._whole(mine).complete
+
+    def rewritten_by_several(self, unit: Unit) -> bool:
+        before = self.manifests.get(unit.path)
+        again = before is not None and before.nodes > 1 and before.attempt == self.attempt_of(unit.modified)
+        return again and not self._only_grown(unit)
+
+    def _only_grown(self, unit: Unit) -> bool:
+        """Whether it is what was published, and files that came later: a node's ranks do not save at one moment."""
+        before = self.manifests.get(unit.path)
+        there = {item.name for item in unit.items if self.is_there(item)}
+        return before is not None and before.nodes > 1 and all(file.path in there for file in before.files)
+
+    # --- one checkpoint ---
+
+    def plan(self, unit: Unit, *, as_checkpoint: bool, at_end: bool) -> Sending:
+        keep = {item.name: self.known[item.name] for item in unit.items if self.is_there(item)}
+        todo = [(item, self.options.prefix + item.name) for item in unit.items if item.name not in keep]
+        taken = set() if self.in_place else self._taken()
+        shut = self._shut(taken)
+        if not as_checkpoint:
+            beside = f".bootstrap/unfinished/{self.claim.attempt}/{self.options.prefix}"
+            names = taken if unit.kind == "checkpoint" else set()
+            send = [(item, beside + item.name if key in names or shut(key) else key) for item, key in todo]
+            for item, key in todo:
+                if shut(key):
+                    self.log.warning(f"{item.name} has the name of a checkpoint that is there: it goes to {beside}")
+            self._make_way({key for _, key in send})
+            return Sending(unit, None, 0, send, keep)
+        attempt, before = self.attempt_of(unit.modified), self.manifests.get(unit.path)
+        version = before.version + 1 if before is not None and before.attempt == attempt else 1
+        if version > 1 and self._only_grown(unit):
+            version -= 1
+        if at_end and version > 1 and before is not None and before.nodes > 1:
+            version = LAST_STATE
+        stage = f"{NEW}{attempt}.{version}.node-{self.options.node}.{self.claim.run}/"
+        send = [(item, stage + item.name if key in taken or shut(key) else key) for item, key in todo]
+        self._make_way({key for _, key in send})
+        return Sending(unit, version, attempt, send, keep)
+
+    def complete(self, plan: Sending, gone: Mapping[str, Known]) -> None:
+        """All contents are there: the manifest makes it a checkpoint."""
+        assert plan.version is not None
+        unit, everything = plan.unit, {**plan.keep, **gone}
+        mine = Checkpoint(
+            path=unit.path,
+            format=unit.format,
+            attempt=plan.attempt,
+            version=plan.version,
+            node=self.options.node,
+            nodes=self.options.nodes if unit.is_directory else 1,
+            saved=self._saved(plan),
+            published=time.time(),
+            files=tuple(everything[name].file for name in sorted(everything) if not name.endswith("/")),
+            needs=units.needs(unit, self.options.node),
+            job=self.options.job,
+        )
+        self.target.put(mine.key, mine.text())
+        self.known.update(gone)
+        self.manifests[unit.path] = mine
+        self._remember(mine)
+        self.promised = [*(path for path in self.promised if path != unit.path), unit.path]
+        self.keep_promises()
+
+    def _saved(self, plan: Sending) -> float:
+        """When it was saved: later than what it takes the place of, also where a clock was put back, or a file of an
+        earlier time was copied over it (``cp -p best.pt last.pt``).
+        """
+        before = self.manifests.get(plan.unit.path)
+        if before is None or before.attempt != plan.attempt:
+            return plan.unit.modified
+        return max(plan.unit.modified, before.saved + 0.001)
+
+    def keep_promises(self) -> None:
+        """Give what is complete the names that are meant for it, in the place of what had them."""
+        for path in list(self.promised):
+            mine = self.manifests[path]
+            if self._whole(mine).complete:
+                self._promote(mine)
+
+    def _promote(self, mine: Checkpoint) -> None:
+        staged = [file for file in mine.files if file.key.startswith(NEW)]
+        plain = {self.options.prefix + file.path for file in staged}
+        old = [
+            each
+            for one in self.contents.checkpoints
+            for each in one.nodes.values()
+            if each.node == mine.node and each.key != mine.key and each.saved <= mine.saved
+            if each.path == mine.path or plain & {file.key for file in each.files}
+        ]
+        self._retire([each.key for each in old])
+        self._behind += [file.key for each in old for file in each.files if file.key.startswith(NEW)]
+        self.sender.forget(plain)
+        self._make_way(plain)
+        for file in staged:
+            if not self.target.copy(file.key, self.options.prefix + file.path):
+                return  # a store that does not copy: they stay where they are
+        if staged:
+            names = {file.path: replace(file, key=self.options.prefix + file.path) for file in staged}
+            mine = replace(mine, files=tuple(names.get(file.path, file) for file in mine.files))
+            self.target.put(mine.key, mine.text())
+            self.manifests[mine.path] = mine
+            self._remember(mine)
+            self.sender.forget({file.key for file in staged})
+            for path in names.keys() & self.known.keys():
+                self.known[path] = Known(self.known[path].state, names[path])
+                self.sender.remember(self.known[path])
+            self._behind += [file.key for file in staged]
+        self.promised.remove(mine.path)
+
+    def sweep(self) -> None:
+        """Remove what was copied to its name a round ago."""
+        behind, self._behind = self._behind, []
+        kept = self._taken()
+        try:
+            self.target.delete(key for key in behind if key not in kept)
+        except BootstrapError as error:
+            self.log.debug(f"what was copied to its name stays below {NEW}, too: {error}")
+
+    # --- names that a directory cannot have side by side ---
+
+    def _shut(self, taken: Collection[str]) -> Callable[[str], bool]:
+        """Whether a key cannot be there beside those that are ``taken``: in a directory a name is a file's, or that of
+        a directory, and a checkpoint may have been the one before it was the other.
+        """
+        if self.target.url.is_remote:
+            return lambda key: False
+        above = {parent for key in taken for parent in parents(key)}
+        return lambda key: key in above or any(parent in taken for parent in parents(key))
+
+    def _make_way(self, keys: Collection[str]) -> None:
+        """Remove what of ours stands where directories of ``keys`` have to be, or the other way round, and is part of
+        no checkpoint.
+        """
+        if self.target.url.is_remote or self.in_place:
+            return
+        shut = self._shut(keys)
+        gone = {known.file.key for known in self.known.values() if shut(known.file.key)} - self._taken()
+        if gone:
+            self.target.delete(gone)
+            self.sender.forget(gone)
+            self.known = {name: known for name, known in self.known.items() if known.file.key not in gone}
+
+    # --- other nodes ---
+
+    def answer(self, exists: Collection[str]) -> None:
+        """Say of other nodes' checkpoints that we have nothing of them; not of those that ``exists`` here."""
+        attempt = self.attempt_of(time.time())
+        for one in self.contents.checkpoints:
+            asked = max(each.nodes for each in one.nodes.values())
+            if one.attempt != attempt or asked <= self.options.node or self.options.node in one.nodes:
+                continue
+            if one.path not in self.manifests and one.path not in exists:
+                mine = Checkpoint(
+                    one.path, one.format, attempt, one.version, self.options.node, asked, one.saved, time.time(), ()
+                )
+                self.target.put(mine.key, mine.text())
+
+    # --- removing ---
+
+    def thin_out(self, named: Collection[str]) -> None:
+        """Remove this node's part of what is beyond the newest complete ones of its kind, but for what a pointer has
+        ``named``. ``best.ckpt`` is no reason to remove a ``step-N``, nor one network's the other's.
+        """
+        if self.options.nodes > 1:
+            self.contents = self.target.contents()
+        kept: dict[str, int] = {}
+        for one in [one for one in self.contents.checkpoints if one.complete]:
+            kind = units.series(one.path)
+            kept[kind] = kept.get(kind, 0) + 1
+            mine = one.nodes.get(self.options.node)
+            if kept[kind] <= max(1, self.options.keep) or mine is None or one.path in named:
+                continue
+            self._retire([mine.key])
+            taken = self._taken() - {file.key for file in mine.files if self.manifests.get(mine.path) == mine}
+            self.sender.forget(file.key for file in mine.files)
+            try:
+                self.target.delete([file.key for file in mine.files if file.key not in taken])
+            except BootstrapError as error:
+                self.log.warning(f"older checkpoints stay, in spite of --keep-checkpoints: {error}")
+                return
+
+    def _retire(self, keys: Sequence[str]) -> None:
+        """Old manifests, of which something newer has taken the place."""
+        if not keys:
+            return
+        try:
+            self.target.delete(keys)
+        except BootstrapError as error:  # a key that may write, but not delete
+            self.log.debug(f"an old manifest is made void, since it cannot be removed: {error}")
+            for key in keys:
+                self.target.put(key, VOID)
+        gone = set(keys)
+        checkpoints = []
+        for one in self.contents.checkpoints:
+            left = [each for each in one.nodes.values() if each.key not in gone]
+            if left:
+                checkpoints.append(one if len(left) == len(one.nodes) else whole(left))
+        self.contents = replace(self.contents, checkpoints=tuple(checkpoints))
+
+    # --- what is there ---
+
+    def _whole(self, mine: Checkpoint) -> WholeCheckpoint:
+        for one in self.contents.checkpoints:
+            if (one.path, one.attempt, one.version) == (mine.path, mine.attempt, mine.version):
+                return one
+        return whole([mine])
+
+    def _remember(self, mine: Checkpoint) -> None:
+        """In :attr:`contents`, which is not read again for every checkpoint of our own."""
+        before = self._whole(mine)
+        others = [one for one in self.contents.checkpoints if one is not before]
+        others.append(whole({**before.nodes, mine.node: mine}.values()))
+        others.sort(key=lambda one: one.age_key, reverse=True)
+        self.contents = replace(self.contents, checkpoints=tuple(others))
+
+    def _taken(self) -> set[str]:
+        """Keys that are part of a checkpoint in the store."""
+        return {file.key for one in self.contents.checkpoints for each in one.nodes.values() for file in each.files}
+
+
+def files_of(known: Mapping[str, Known]) -> list[File]:
+    """As manifests list them: without the markers of empty directories."""
+    return [known[name].file for name in sorted(known) if not name.endswith("/")]

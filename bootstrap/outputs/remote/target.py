@@ -1,0 +1,105 @@
+"""One output's URL: its documents below ``.bootstrap/``, and the keys of its contents."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from ...job import StopRequest
+from ...storage.common.retry import Retry
+from ...storage.common.workers import TransferStopped
+from ...storage.model.light_writer import Inline
+from ...storage.model.store import Entry, Store
+from ...storage.model.url import Location
+from ...storage.open import Stores
+from .manifest import HOME, NEW, Contents, contents, kind_of
+
+T = TypeVar("T")
+
+
+class Target:
+    """Keys given and taken are relative to the URL. Every method raises classes of ``bootstrap.errors``, and
+    :class:`TransferStopped`; an outage is waited for until ``stop``.
+    """
+
+    def __init__(self, stores: Stores, url: Location, *, stop: StopRequest) -> None:
+        self.stop = stop
+        """What ends the waiting for a store that does not serve."""
+
+        self.url = url.as_directory()
+        self.store: Store = stores.open(self.url)
+        self.base = self.url.path if url.is_remote else os.path.join(os.path.abspath(url.path), "").lstrip("/")
+        self._read: dict[tuple[str, str], bytes] = {}
+        self.copies = True
+        """Whether the store copies objects, until it has been seen that it does not."""
+
+    def key(self, relative: str) -> str:
+        return self.base + relative
+
+    def below(self, directory: str) -> Target:
+        """The same with another directory as its URL."""
+        other = object.__new__(Target)
+        other.__dict__.update(self.__dict__, url=self.url.child(directory), base=self.base + directory, _read={})
+        return other
+
+    def asking(self, work: Callable[[], T]) -> T:
+        return Retry(self.store.retry_window, self.stop)(work)
+
+    def listed(self, directory: str = HOME) -> list[Entry]:
+        """The objects below ``directory``, with their keys relative to the URL."""
+        prefix = self.key(directory)
+        found = self.asking(lambda: list(self.store.entries(prefix)))
+        return [Entry(one.key[len(self.base) :], one.size, one.etag, one.mtime) for one in found]
+
+    def contents(self) -> Contents:
+        """What all documents say. Read again only where they have changed."""
+        entries = [one for one in self.listed() if not one.key.startswith(NEW)]
+        wanted = [(one.key, one.etag or str(one.mtime)) for one in entries if kind_of(one.key[len(HOME) :])[0]]
+        missing = [one for one in wanted if one not in self._read]
+        texts = self.read([key for key, _ in missing])
+        known = {one: self._read[one] for one in wanted if one in self._read}
+        known.update((one, text) for one, text in zip(missing, texts, strict=True) if text is not None)
+        self._read = known
+        return contents((key[len(HOME) :], text) for (key, _), text in known.items())
+
+    def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        if not keys:
+            return []
+        writer = self.store.light_writer()
+        return self.asking(lambda: writer.get([self.key(key) for key in keys]))
+
+    def put(self, key: str, text: bytes) -> None:
+
+        writer = self.store.light_writer()
+        self.asking(lambda: writer.put(self.key(key), Inline(text)))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        wanted = [self.key(key) for key in keys]
+        if wanted:
+            writer = self.store.light_writer()
+            self.asking(lambda: writer.delete(wanted))
+            self._remove_empty(wanted)
+
+    def copy(self, source: str, key: str) -> bool:
+        """Within the store; False if it does not do that."""
+        if self.copies:
+            self.copies = self.asking(lambda: self.store.copy(self.key(source), self.key(key)))
+        return self.copies
+
+    def _remove_empty(self, keys: Iterable[str]) -> None:
+        """A bucket has no directories; elsewhere those of what was removed would stay."""
+        if self.url.is_remote:
+            return
+        top = os.path.join("/", self.base)
+        for key in keys:
+            directory = os.path.dirname(os.path.join("/", key))
+            while len(directory) > len(top):
+                try:
+                    os.rmdir(directory)
+                except OSError:
+                    break
+                directory = os.path.dirname(directory)
+
+
+__all__ = ["Target", "TransferStopped"]

@@ -1,0 +1,1 @@
+"""From the argv that we were given to what is executed, and its environment."""

@@ -1,0 +1,1 @@
+"""One life of the command after the other: started, watched, ended, reaped."""

@@ -1,0 +1,1 @@
+"""Where a run is told: the console, run.json, and the languages they speak."""

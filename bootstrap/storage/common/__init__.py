@@ -1,0 +1,1 @@
+"""What transfers of every kind share: workers, retries, the rate of requests, progress."""

@@ -1,0 +1,1 @@
+"""``git+https://``, ``git+ssh://``, ``git+file://``: one commit of a repository, read by the git of the image."""

@@ -1,0 +1,1 @@
+"""The words of storage: a URL, an entry, what every store can do. No I/O."""

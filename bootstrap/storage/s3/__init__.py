@@ -1,0 +1,1 @@
+"""Buckets: the fast path for what is usual, boto3 for all the rest."""

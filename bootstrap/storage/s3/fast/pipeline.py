@@ -1,0 +1,59 @@
+"""Exchanges over the fast path: requests sent ahead on as many connections as make it faster, answers in their order.
+
+What the fast path cannot do is left over, never lost: an exchange ends with its ``take``, or is left for boto3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ....job import StopRequest
+from ....values import dataclass
+from ...common.workers import in_parallel
+from ...model.pipeline import E, RequestBudget, Several
+from .backlog import Backlog
+from .growth import MOST
+from .serving import Client, serve
+
+
+@dataclass
+class Memory:
+    """What transfers have learnt of a store, for the next: the number of connections that was right, and how many
+    seconds it thought before it answered, 0 if it is not known yet; and seconds of work for opening a connection.
+    """
+
+    connections: int = 0
+    thinks: float = 0.0
+    opening: float = 0.0005
+
+
+class Remembering(Client, Protocol):
+    """A bucket's fast client."""
+
+    memory: Memory
+
+
+def run(
+    client: Remembering,
+    exchanges: Several[E],
+    *,
+    heavy: int,
+    budget: RequestBudget,
+    stop: StopRequest,
+    beat: Callable[[], None],
+) -> Several[E]:
+    """As :meth:`bootstrap.storage.model.pipeline.Pipeline.run` has it."""
+    memory = client.memory
+    backlog = Backlog(exchanges, heavy=heavy, start=memory.connections, thinks=memory.thinks, opening=memory.opening)
+
+    def serve_some(_number: int) -> None:
+        serve(client, backlog, budget, stop)
+
+    try:
+        for ended in in_parallel(backlog.threads(stop), serve_some, width=MOST, beat=beat):
+            ended.value()
+    finally:
+        memory.connections = max(memory.connections // 2, backlog.growth.target)
+        memory.thinks, memory.opening = backlog.thinks, backlog.opening
+    return backlog.left_over()

@@ -1,0 +1,1 @@
+"""From local files to a store."""

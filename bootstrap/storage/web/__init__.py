@@ -1,0 +1,1 @@
+"""``https://`` and ``http://``: one file of a web server, over connections that are kept."""

@@ -1,0 +1,1 @@
+"""Documentation: what it says is what the code does."""

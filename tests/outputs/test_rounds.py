@@ -1,0 +1,118 @@
+"""When the next look comes, and what a look leaves to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bootstrap.outputs.live import Schedule
+from bootstrap.outputs.local.snapshot import Snapshots
+from bootstrap.outputs.publisher import Publisher
+from tests.lab.faulty_proxy import Fault, FaultyProxy, Pieces
+from tests.lab.proxy import Handler
+from tests.lab.stores import Store
+from tests.outputs.conftest import NEVER, Place, stores_of, write
+
+
+def pauses(publisher: Publisher, found: Sequence[frozenset[str]], *, cost: float = 0.0) -> list[float]:
+    """What comes after rounds that found these checkpoints at work."""
+    schedule, told = Schedule(60.0), []
+    for moving in found:
+        publisher.moving, publisher.look_cost = moving, cost
+        told.append(schedule.pause([publisher], worked=True))
+    return told
+
+
+def test_a_checkpoint_that_was_at_work_is_looked_at_soon_and_then_less_and_less(nas: Place, root: Path) -> None:
+    """Or a training that saves once a minute is met at work each minute."""
+    publisher = nas.publisher(root)
+    last = frozenset({"last.ckpt"})
+    told = pauses(publisher, [last] * 12)
+    assert told[0] <= 0.5 and told[1] <= 1.0 and told[3] <= 4.0
+    assert all(30.0 <= pause <= 60.0 for pause in told[-3:])
+    assert len(set(told[-3:])) == 3, "no rhythm that a training could have, too"
+    again = pauses(publisher, [last, frozenset(), last])
+    assert again[1] == 60.0 and again[2] <= 0.5
+    another = pauses(publisher, [last] * 8 + [frozenset({"step-7"})])
+    assert another[-1] <= 0.5
+
+
+def test_a_look_that_costs_much_is_not_repeated_at_once(nas: Place, root: Path) -> None:
+    assert pauses(nas.publisher(root), [frozenset({"last.ckpt"})], cost=2.0) == [20.0]
+
+
+def test_a_store_that_does_not_work_is_asked_less_and_less(nas: Place, root: Path) -> None:
+    schedule, publisher = Schedule(10.0), nas.publisher(root)
+    publisher.moving = frozenset({"last.ckpt"})
+    assert schedule.pause([publisher], worked=True) <= 0.5
+    assert [schedule.pause([publisher], worked=False) for _ in range(4)] == [20.0, 40.0, 60.0, 60.0]
+
+
+def test_what_is_at_work_is_known_after_a_round(nas: Place, root: Path) -> None:
+    write(root, {"last.ckpt": "1", "last.ckpt-unfinished": "", "tmp-7/model.bin": "2"})
+    publisher = nas.publisher(root)
+    publisher.round(NEVER)
+    assert publisher.moving == {"last.ckpt"} and nas.complete() == []
+    (root / "last.ckpt-unfinished").unlink()
+    publisher.round(NEVER)
+    assert publisher.moving == set() and nas.complete() == ["last.ckpt"]
+
+
+def test_when_its_time_is_over_a_round_leaves_the_rest_to_one_that_looks_first_for_what_is_newer(
+    nas: Place, root: Path
+) -> None:
+    """A first round with hours of old files to send must not keep the checkpoint of this minute waiting."""
+    for n in range(3):
+        write(root, {f"step-{n}.pt": bytes([n]) * (20 << 20)}, age=100 - n)  # two of them are more than one group
+    write(root, {"data.bin": bytes(100_000), "metrics.json": "small"}, age=100)
+    publisher = nas.publisher(root, rate=20 << 20)
+    publisher.round(NEVER, 0.5)
+    assert publisher.behind and nas.complete() == ["step-2.pt"]
+    write(root, {"step-3.pt": b"new"}, age=10)
+    publisher.sender.throttle.rate = 0.0
+    publisher.round(NEVER, 60.0)
+    assert not publisher.behind and nas.complete() == ["step-3.pt", "step-2.pt", "step-1.pt", "step-0.pt"]
+    assert set(nas.names()) >= {"data.bin", "metrics.json"}
+
+
+def test_what_is_rewritten_faster_than_it_can_be_sent_is_copied_first(
+    seaweedfs: Store, faulty: FaultyProxy, root: Path
+) -> None:
+    """``last.ckpt`` each second, on a machine or a network that needs longer: a state of it must come through."""
+    place = Place(seaweedfs.make_bucket().url("m/"), stores_of(seaweedfs, faulty.endpoint))
+    states = [str(n) * (100 + n) for n in range(9)]
+    write(root, {"last.ckpt": states.pop(), "step-1.pt": "calm"})
+
+    def sent(handler: Handler, pieces: Pieces) -> Pieces:
+        write(root, {"last.ckpt": states.pop()})
+        yield from pieces
+
+    faulty.inject(Fault("a training goes on", sent=sent), method="PUT", key="*last.ckpt", times=None)
+    publisher = place.publisher(root)
+    publisher.round(NEVER)
+    assert place.complete() == ["step-1.pt"] and publisher.moving == {"last.ckpt"}
+    before = (root / "last.ckpt").read_text()
+    publisher.round(NEVER)
+    assert (root / "last.ckpt").read_text() != before, "it was rewritten while it was sent"
+    assert set(place.complete()) == {"step-1.pt", "last.ckpt"}
+    assert place.get("last.ckpt").decode() == before
+
+
+def test_a_copy_is_one_state_and_none_is_made_of_what_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"1" * 100)
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(33 << 20)
+    with Snapshots() as snapshots:
+        copy = snapshots.take(tmp_path / "small", tmp_path)
+        (tmp_path / "small").write_bytes(b"2" * 10)
+        assert copy.read_bytes() == b"1" * 100
+        try:
+            shared = snapshots.take(tmp_path / "large", tmp_path)
+        except OSError as error:
+            assert error.errno == errno.EFBIG
+        else:
+            assert shared.stat().st_size == 33 << 20, "a file system that shares blocks"
+    assert not copy.exists()
+    assert sorted(os.listdir(tmp_path)) == ["large", "small"]
