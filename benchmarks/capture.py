@@ -1,4 +1,6 @@
-"""What lies between a command and its log: our capture beside ``tee``, start-up, exit, and what it costs to idle.
+"""What lies between a command and its log: our capture beside ``tee``, signals, and what it costs to idle.
+
+Start-up and exit are in ``startup.py``.
 
     python benchmarks/capture.py                    everything, a few minutes
     python benchmarks/capture.py --only rate --gigabytes 0.5 --rounds 5 --json results.json
@@ -160,51 +162,6 @@ def lines(lab: Lab, millions: float) -> None:
     compare(lab, f"{few / 1e6:g} million lines, one write each", f"stdbuf -oL seq -f %.0f {few}", size)
 
 
-def start_and_exit(lab: Lab) -> None:
-    """Milliseconds to the command's first instruction, and from its end to ours. ``date`` tells when it runs.
-
-    With local code: a directory of 20 files, which the old script copies and we copy and verify.
-    """
-    code = lab.directory / "code"
-    for number in range(20):
-        path = code / f"package{number % 4}" / f"module{number}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"print({number})\n" * 300)
-    old = lab.directory / "run_train.sh"
-    old.write_text(
-        f"""cd {lab.directory}; mkdir -p job; cp -r code job/; export PYTHONUNBUFFERED=1
-        mkdir -p logs; touch logs/old; tail -F logs/old 2>/dev/null & tail=$!
-        stdbuf -oL -eL "$@" 2>&1 | cat >>logs/old; status=${{PIPESTATUS[0]}}; sleep 3; kill $tail; exit $status
-        """
-    )
-
-    def run(line: str, part: int) -> Callable[[], float]:
-        def once() -> float:
-            log = lab.log()
-            begin = time.time_ns()
-            out = subprocess.run(
-                ["bash", "-c", line], check=True, stdout=subprocess.PIPE, env=environment(False)
-            ).stdout
-            end = time.time_ns()
-            log.unlink(missing_ok=True)
-            command = int(out.split()[-1])
-            return (command - begin, end - command)[part] / 1e6
-
-        return once
-
-    date = "exec date +%s%N"
-    lines = {
-        "bare": date,
-        "ours": lab.ours(date),
-        "ours with local code": lab.ours(date, "--code", str(code)),
-        "run_train.sh-like with local code": f"bash {old} date +%s%N",
-    }
-    for part, title in enumerate(("start to first instruction", "last instruction to our exit")):
-        found = lab.medians({name: run(line, part) for name, line in lines.items()})
-        more = {f"{name}, more than bare": found[name] - found["bare"] for name in lines if name.startswith("ours")}
-        lab.tell(title, {**found, **more}, "ms")
-
-
 def idle(lab: Lab, seconds: float = 10.0) -> None:
     """Percent of a core, and MiB, while the command sleeps with its log shipped live."""
     lab.log()
@@ -254,7 +211,7 @@ def ticks(pid: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["rate", "lines", "start", "signals", "idle"])
+    parser.add_argument("--only", choices=["rate", "lines", "signals", "idle"])
     parser.add_argument("--gigabytes", type=float, default=2.0)
     parser.add_argument("--millions", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -263,8 +220,6 @@ def main() -> None:
     compileall.compile_dir(Path(bootstrap.__file__).parent, quiet=1)  # as pip does with what it installs
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         lab = Lab(Path(directory), options.rounds)
-        if options.only in (None, "start"):
-            start_and_exit(lab)
         if options.only in (None, "signals"):
             signals(lab)
         if options.only in (None, "idle"):

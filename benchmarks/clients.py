@@ -63,7 +63,7 @@ class Client:
         self._only = only
 
     def does(self, tree: str, how: str) -> bool:
-        if how == "again" and self.name not in ("ours", "s5cmd"):
+        if how == "again" and self.name not in ("ours", "before", "s5cmd"):
             return False
         if how == "up" and self._up is None:
             return False
@@ -76,16 +76,18 @@ class Client:
         return [word.format(bucket=bucket, prefix=prefix, path=source) for word in self._up or []]
 
 
-def clients() -> list[Client]:
-    """Ourselves, and what is installed of the others."""
+def _ours(name: str, program: str) -> Client:
+    words = [program, "copy", "-q", "-r"]
+    return Client(name, [*words, "obs://{bucket}/{prefix}", "{path}/"], [*words, "{path}/", "obs://{bucket}/{prefix}"])
+
+
+def clients(beside: str = "") -> list[Client]:
+    """Ourselves, and what is installed of the others. ``beside``: the ``bootstrap`` of another version of ours."""
     python = sys.executable
     script = str(HERE / "boto.py")
     found = [
-        Client(
-            "ours",
-            [_program("bootstrap"), "copy", "-q", "-r", "obs://{bucket}/{prefix}", "{path}/"],
-            [_program("bootstrap"), "copy", "-q", "-r", "{path}/", "obs://{bucket}/{prefix}"],
-        ),
+        _ours("ours", _program("bootstrap")),
+        *([_ours("before", beside)] if beside else []),
         Client(
             "s5cmd",
             [_program("s5cmd"), "--log=error", "cp", "s3://{bucket}/{prefix}*", "{path}/"],
@@ -104,8 +106,10 @@ def clients() -> list[Client]:
         ),
         Client("floor", [python, "-I", "-S", str(HERE / "floor.py"), "{bucket}", "{prefix}", "{path}"], only="large"),
     ]
-    if importlib.util.find_spec("obstore"):
-        found.append(Client("obstore", [python, script, "down", "obstore", "{bucket}", "{prefix}", "{path}"]))
+    for library in ("obstore", "awscrt"):
+        if importlib.util.find_spec(library):
+            down, up = ([python, script, way, library, "{bucket}", "{prefix}", "{path}"] for way in ("down", "up"))
+            found.append(Client(library, down, up))
     if shutil.which("rclone", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"):
         remote = ":s3,provider=Other,env_auth:{bucket}/{prefix}"
         words = [_program("rclone"), "copy", "--config", "", "--transfers", "16", "--checkers", "16"]

@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from benchmarks.shaped_server import Shape
 from tests.lab.stores import free_ports, running_seaweedfs
 from tests.lab.tls import Authority
 
@@ -124,6 +126,22 @@ def prepare(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     return tags, pages
 
 
+def issue(home: Path) -> str:
+    """Make ``server.pem``, a certificate for this machine with its key; returns the bundle for clients to trust."""
+    import trustme
+
+    authority = Authority(home)
+    issued = authority._ca.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.ECDSA)
+    issued.private_key_and_cert_chain_pem.write_to_path(str(home / "server.pem"))
+    return str(authority.bundle)
+
+
+def certificate(home: Path, shape: Shape) -> tuple[Shape, dict[str, str]]:
+    """The shape with TLS, and what clients have to know for it."""
+    bundle = issue(home)
+    return replace(shape, certificate=str(home / "server.pem")), {"AWS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
+
+
 @contextmanager
 def nginx(directory: Path, kind: str, small: int, large: int, size: int) -> Iterator[Site]:
     """nginx that answers GETs and listings as a store does, without looking at signatures."""
@@ -141,12 +159,7 @@ def nginx(directory: Path, kind: str, small: int, large: int, size: int) -> Iter
     (port,) = free_ports(1)
     tls, bundle = "", ""
     if kind == "tls":
-        authority = Authority(home)
-        bundle = str(authority.bundle)
-        import trustme
-
-        issued = authority._ca.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.ECDSA)
-        issued.private_key_and_cert_chain_pem.write_to_path(str(home / "server.pem"))
+        bundle = issue(home)
         tls = f"ssl_certificate {home}/server.pem; ssl_certificate_key {home}/server.pem;"
     (home / "nginx.conf").write_text(f"""
 daemon off; worker_processes 2; pid {home}/pid; error_log {home}/error.log;

