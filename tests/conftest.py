@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.lab import ci, last_words
+from tests.lab import ci, hangs, last_words
 from tests.lab.containers import Engine, engine
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.names import resolving
@@ -22,7 +22,7 @@ from tests.lab.tls import Authority
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Our own hooks, for CI and for failures.
+    """Our own hooks, for CI, for failures and for what hangs.
 
     And: a shell that runs the suite behind ``&`` has INT and QUIT ignored, nohup HUP, and what is ignored stays so in
     all that we start: a bootstrap then leaves them alone, as it should, and the tests that send them wait in vain.
@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("lab", deadline=None)  # a busy machine is no failure
     settings.load_profile("lab")
     config.pluginmanager.register(ci)
+    config.pluginmanager.register(hangs)
     config.pluginmanager.register(last_words)
     last_words.remember()
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
