@@ -44,12 +44,16 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class _Mark:
     """Variables of one scheduler or launcher: how many there are, and which one this is. ``alone``: an index without a
-    count says already that there are several. ``kind`` names the directory.
+    count says already that there are several; ``both``: either without the other says nothing (a script sets the count
+    before it starts its processes itself). ``first``: what the first index is, below which it means that there is none.
+    ``kind`` names the directory.
     """
 
     counts: tuple[str, ...]
     indexes: tuple[str, ...]
     alone: bool = False
+    both: bool = False
+    first: int = 0
     kind: str = "node"
 
 
@@ -58,15 +62,25 @@ _PROCESSES = (
     _Mark(("OMPI_COMM_WORLD_SIZE",), ("OMPI_COMM_WORLD_RANK",)),
     _Mark(("PMI_SIZE", "MV2_COMM_WORLD_SIZE"), ("PMI_RANK", "PMIX_RANK", "MV2_COMM_WORLD_RANK")),
     _Mark(("HOROVOD_SIZE",), ("HOROVOD_RANK",)),
+    _Mark(("FLUX_JOB_SIZE",), ("FLUX_TASK_RANK",)),
+    _Mark(("PALS_SIZE",), ("PALS_RANKID",)),
+    _Mark(("JSM_NAMESPACE_SIZE",), ("JSM_NAMESPACE_RANK",)),
     _Mark(("WORLD_SIZE",), ("RANK",)),
 )
 _CONTAINERS = (
     _Mark(("PADDLE_TRAINERS_NUM",), ("PADDLE_TRAINER_ID",)),
-    _Mark(("PADDLE_NNODES",), ("PADDLE_RANK",)),
+    _Mark(("PADDLE_NNODES",), ("PADDLE_RANK", "PADDLE_NODE_RANK")),
+    _Mark(("JAX_NUM_PROCESSES",), ("JAX_PROCESS_ID",), both=True),
+    _Mark(("NUM_PROCESSES",), ("PROCESS_ID",), both=True),  # Kubeflow's JAXJob
+    _Mark(("MS_WORKER_NUM",), ("MS_NODE_ID",), both=True),
+    _Mark(("RANK_SIZE",), ("RANK_ID",), both=True),
+    _Mark(("DMLC_NUM_WORKER",), ("DMLC_WORKER_ID", "DMLC_TASK_ID"), both=True),
+    _Mark(("SKYPILOT_NUM_NODES",), ("SKYPILOT_NODE_RANK",)),
     _Mark(("SLURM_NTASKS", "SLURM_NPROCS"), ("SLURM_PROCID",)),
     _Mark(("SLURM_NNODES", "SLURM_JOB_NUM_NODES"), ("SLURM_NODEID",)),
     _Mark(("PET_NNODES",), ("PET_NODE_RANK", "GROUP_RANK", "JOB_COMPLETION_INDEX")),
-    _Mark(("NNODES", "NUM_NODES"), ("NODE_RANK",)),
+    _Mark(("NNODES", "NUM_NODES", "NODE_COUNT", "AZUREML_NODE_COUNT"), ("NODE_RANK",)),
+    _Mark(("NUM_MACHINES", "ACCELERATE_NUM_MACHINES"), ("MACHINE_RANK", "ACCELERATE_MACHINE_RANK")),
     _Mark(("LWS_GROUP_SIZE",), ("LWS_WORKER_INDEX",)),
     _Mark(("AWS_BATCH_JOB_NUM_NODES",), ("AWS_BATCH_JOB_NODE_INDEX",)),
     _Mark((), ("VC_TASK_INDEX", "VK_TASK_INDEX"), alone=True),
@@ -77,7 +91,10 @@ _ARRAYS = (
     _Mark((), ("AWS_BATCH_JOB_ARRAY_INDEX",), alone=True, kind="task"),
     _Mark(("BATCH_TASK_COUNT",), ("BATCH_TASK_INDEX",), kind="task"),
     _Mark(("CLOUD_RUN_TASK_COUNT",), ("CLOUD_RUN_TASK_INDEX",), kind="task"),
-    _Mark((), ("PBS_ARRAY_INDEX",), alone=True, kind="task"),
+    _Mark((), ("PBS_ARRAY_INDEX", "PBS_ARRAYID"), alone=True, kind="task"),
+    _Mark((), ("SGE_TASK_ID",), alone=True, first=1, kind="task"),
+    _Mark((), ("LSB_JOBINDEX",), alone=True, first=1, kind="task"),
+    _Mark((), ("NOMAD_ALLOC_INDEX",), kind="task"),
 )
 
 
@@ -100,6 +117,10 @@ def of(environ: Mapping[str, str], root: Path, *, counted: bool = False) -> Doub
 def _read(mark: _Mark, environ: Mapping[str, str], names: tuple[str, ...]) -> Doubt | None:
     counts = [count for name in mark.counts if (count := _count(environ.get(name, ""))) is not None]
     index = next((i for name in mark.indexes if (i := _whole(environ.get(name, ""))) is not None), None)
+    if index is not None and index < mark.first:
+        index = None
+    if mark.both and (index is None or not counts):
+        return None
     several = max(counts) > 1 if counts else mark.alone and index is not None
     if not several and not index:
         return None
@@ -114,8 +135,10 @@ def _own(kind: str, index: int) -> str:
 
 
 def _by_name(names: tuple[str, ...]) -> str:
-    """Where nothing counts, a container's name is all that tells it from another."""
-    name = re.sub(r"[^\w.-]", "-", names[0].partition(".")[0]) if names else ""
+    """Where nothing counts, a container's name is all that tells it from another; of two that differ (pods on their
+    host's network, an image with one in it) nobody knows which does.
+    """
+    name = "-".join(dict.fromkeys(re.sub(r"[^\w.-]", "-", name.partition(".")[0]) for name in names))
     return f"host-{name}/" if name else ""
 
 
@@ -131,8 +154,9 @@ def _count(text: str) -> int | None:
 
 def _tf_config(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -> Doubt | None:
     """``TF_CONFIG`` of a cluster: this node's place in the order of roles that the other platforms have."""
+    variable = "TF_CONFIG" if environ.get("TF_CONFIG", "").strip() else "CLUSTER_SPEC"  # Vertex AI's, in its form
     try:
-        found = json.loads(environ.get("TF_CONFIG") or "{}")
+        found = json.loads(environ.get(variable) or "{}")
         cluster = {str(role).lower(): [str(host) for host in hosts] for role, hosts in found["cluster"].items()}
         role, index = str(found["task"]["type"]).lower(), int(found["task"]["index"])
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -140,7 +164,7 @@ def _tf_config(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -
     if sum(map(len, cluster.values())) < 2:
         return None
     groups = in_order(HostGroup(name, tuple((host, None) for host in hosts), "") for name, hosts in cluster.items())
-    seen = (f"TF_CONFIG ({role} {index})",)
+    seen = (f"{variable} ({role} {index})",)
     if role not in cluster:  # an evaluator stands outside
         return Doubt(seen, f"{re.sub(r'[^a-z0-9]', '-', role)}-{index}/")
     before = 0
@@ -162,6 +186,19 @@ def _trainers(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) ->
             apart = _own("node", index) if index is not None else _by_name(names)
             return Doubt((f"{name} ({len(hosts)} hosts)",), apart)
     return None
+
+
+def _sagemaker(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -> Doubt | None:
+    """SageMaker's list of hosts, in JSON, and which of them this is."""
+    try:
+        hosts = sorted(str(host) for host in json.loads(environ.get("SM_HOSTS") or "[]"))
+    except (ValueError, TypeError):
+        return None
+    if len(hosts) < 2:
+        return None
+    own = environ.get("SM_CURRENT_HOST", "").strip()
+    apart = _own("node", hosts.index(own)) if own in hosts else _by_name(names)
+    return Doubt((f"SM_HOSTS ({len(hosts)} hosts)",), apart)
 
 
 def _hostfile(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -> Doubt | None:
@@ -190,4 +227,4 @@ def _host_name(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -
     return None
 
 
-_READERS = (_tf_config, _trainers, _hostfile, _host_name)
+_READERS = (_tf_config, _trainers, _sagemaker, _hostfile, _host_name)

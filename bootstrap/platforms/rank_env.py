@@ -50,8 +50,13 @@ def read(environ: Mapping[str, str], root: Path, reason: str) -> PlatformFacts:
 
 
 def _of_torchrun(environ: Mapping[str, str]) -> bool:
-    """Whether torchrun's own variable counts the nodes; a range (an elastic job) does not."""
-    return environ.get("PET_NNODES", "").strip().isdecimal()
+    """Whether torchrun's own variable counts the nodes; a range (an elastic job) does not, but for ``2:2``."""
+    return _counted(environ.get("PET_NNODES", "")).isdecimal()
+
+
+def _counted(text: str) -> str:
+    least, _, most = text.strip().partition(":")
+    return least if most in ("", least) else text
 
 
 def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]]:
@@ -59,7 +64,8 @@ def _cluster(environ: Mapping[str, str], root: Path) -> tuple[Cluster, list[str]
     # Where Kubeflow is told of processes per node it sets torchrun's own variables, which surely count nodes. A range
     # (PET_NNODES=2:4, an elastic job) tells no count.
     if _of_torchrun(environ):
-        size, rank = number(environ, "PET_NNODES"), number(environ, _NODE_RANKS[0], "RANK", *_NODE_RANKS[1:])
+        count = {"PET_NNODES": _counted(environ["PET_NNODES"])}
+        size, rank = number(count, "PET_NNODES"), number(environ, _NODE_RANKS[0], "RANK", *_NODE_RANKS[1:])
     else:
         size, rank = number(environ, "WORLD_SIZE"), number(environ, "RANK")
     master = first(environ, "MASTER_ADDR", "PET_MASTER_ADDR", "PET_RDZV_ENDPOINT")

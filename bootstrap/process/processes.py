@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 
 PR_SET_CHILD_SUBREAPER = 36
+_SCANS = 4  # of /proc, at most, until two of them agree
 
 
 class Process(NamedTuple):
@@ -71,6 +72,15 @@ def descendants(leader: int, strangers: frozenset[int] = frozenset()) -> list[Pr
     """
     if not readable():
         return []
+    found = _descendants(leader, strangers)
+    for _ in range(_SCANS):  # a scan is no snapshot: who forks and ends meanwhile hides a child that goes on
+        seen, found = found, _descendants(leader, strangers)
+        if len(found) == len(seen) and all(a.pid == b.pid for a, b in zip(found, seen, strict=True)):
+            break
+    return found
+
+
+def _descendants(leader: int, strangers: frozenset[int]) -> list[Process]:
     by_pid = {process.pid: process for process in everyone()}
     me, group = os.getpid(), os.getpgrp()
     family: dict[int, bool] = {me: False, **dict.fromkeys(strangers, False)}

@@ -181,7 +181,7 @@ def _after_command(
         words = "the command succeeded, but its outputs were not all delivered, as said above" if said else ""
         return Outcome(undelivered.code, undelivered.id, str(undelivered), words)
     if ending.cut_short and job.outputs and not settings.allow_undelivered:
-        cut = _cut_short(job, ending)
+        cut = _cut_short(job, ending, waited=settings.wait_for_output)
         return Outcome(cut.code, cut.id, str(cut))
     return Outcome(
         0,
@@ -246,12 +246,15 @@ def _undelivered(job: Job, deliveries: Sequence[Delivery]) -> BootstrapError | N
     return OutputsUndelivered(what, where=where, why=f"{failed} failed" if files else "the time was up")
 
 
-def _cut_short(job: Job, ending: Ending) -> BootstrapError:
-    """The command left processes behind that may have been about to write the outputs that are ordered."""
+def _cut_short(job: Job, ending: Ending, *, waited: bool) -> BootstrapError:
+    """The command left processes behind that may have been about to write the outputs that are ordered. ``waited``: who
+    held its output has been waited for already.
+    """
     return ProcessesCutShort(
         "the command succeeded, but left processes at work, which were ended: outputs may be missing",
         where=", ".join(output.directory for output in job.outputs),
         why=", ".join(ending.cut_short),
+        remedy="`wait` in the script for what it starts with `&`" if waited else "",
     )
 
 

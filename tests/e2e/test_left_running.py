@@ -92,3 +92,93 @@ def test_a_stop_while_they_are_waited_for_asks_them(ranks: Container) -> None:
         result = ranks.finish(process)
     assert (ranks.work / "saved").exists(), result.stderr
     assert result.code == 0
+
+
+RANK = (
+    "import socket, sys, time; s = socket.create_server(('127.0.0.1', 0)); open(f'up{sys.argv[-1]}', 'w');"
+    " time.sleep(30)"
+)
+
+
+@pytest.mark.parametrize(
+    ("environ", "code", "options"),
+    [
+        ("LOCAL_RANK=$i", RANK, ""),
+        ("RANK=$i", RANK, ""),
+        ('TF_CONFIG=\'{"task": {"type": "worker", "index": \'$i\'}}\'', RANK, ""),
+        ("", RANK, "--local_rank=$i"),
+        ("", RANK, "--job_name=worker --task_index $i"),
+        ("", RANK.replace("time.sleep(30)", "[x for x in iter(int, 1)]"), ""),
+    ],
+    ids=["local-rank", "rank", "tf-config", "rank-option", "task-index", "computes"],
+)
+def test_a_rank_that_listens_for_other_ranks_is_no_server(
+    ranks: Container, tmp_path: Path, environ: str, code: str, options: str
+) -> None:
+    (ranks.work / "run.sh").write_text(
+        f'for i in 0 1; do {environ} {sys.executable} -c "{code}" {options} $i & done\n'
+        "while ! [ -e up0 -a -e up1 ]; do sleep 0.02; done\n"
+    )
+    result = ranks.run("--output", f"out={tmp_path / 'target'}", "--", "bash", "run.sh")
+    assert result.code == 120, result.stderr
+    assert len(result.record["user"]["cut_short"]) == 2
+
+
+@pytest.mark.parametrize("options", ["", "--job_name=ps --task_index=0"])
+def test_a_server_with_the_job_s_own_rank_is_one(ranks: Container, tmp_path: Path, options: str) -> None:
+    """A platform's RANK is everybody's, and a parameter server serves for ever."""
+    (ranks.work / "run.sh").write_text(
+        f'{sys.executable} -c "{RANK}" {options} 0 &\nwhile ! [ -e up0 ]; do sleep 0.02; done\n'
+    )
+    environ = {"RANK_ID": "0", "DEVICE_ID": "0"}
+    result = ranks.run("--output", f"out={tmp_path / 'target'}", "--", "bash", "run.sh", environ=environ)
+    assert result.code == 0, result.stderr
+    assert "`wait`" in result.stderr and result.record["user"]["cut_short"] == []
+
+
+def test_the_remedy_is_not_what_has_been_done_already(ranks: Container, tmp_path: Path) -> None:
+    (ranks.work / "run.sh").write_text("sleep 30 > train.log 2>&1 &\nexec 1>&- 2>&-; sleep 0.2\n")
+    result = ranks.run("--wait-for-output", "--output", f"out={tmp_path / 'target'}", "--", "bash", "run.sh")
+    assert result.code == 120, result.stderr
+    assert "or set --wait-for-output" not in result.stderr
+
+
+def test_who_is_left_by_one_that_ends_at_once_is_found(ranks: Container) -> None:
+    """Parents that fork and end one behind the other hide from a single look at /proc."""
+    (ranks.work / "run.sh").write_text("( ( sh -c 'sleep 1; touch out/model-0' ) & ) &\n")
+    for _ in range(5):
+        result = ranks.run("--wait-for-output", "--", "bash", "run.sh")
+        assert (result.code, models(ranks)) == (0, ["model-0"]), result.stderr
+        (ranks.work / "out" / "model-0").unlink()
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--stall-timeout"])
+def test_a_limit_that_ends_the_wait_is_no_success(ranks: Container, option: str) -> None:
+    (ranks.work / "run.sh").write_text("sleep 30 &\n")
+    result = ranks.run("--wait-for-output", option, "0.5", "--", "bash", "run.sh")
+    assert result.code == 143, result.stderr
+    assert result.record["reason_id"] == f"stopped-by-{option.strip('-').split('-')[0]}"
+
+
+def test_a_stop_that_ends_who_did_not_save_is_no_success(ranks: Container) -> None:
+    (ranks.work / "run.sh").write_text("sleep 30 & touch ready\n")
+    with ranks.running("--wait-for-output", "--", "bash", "run.sh") as process:
+        ranks.wait_for(ranks.work / "ready")
+        process.terminate()
+        result = ranks.finish(process)
+    assert result.code == 143, result.stderr
+
+
+ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+@pytest.mark.parametrize(("wait", "code", "found"), [([], 120, []), (["--wait-for-output"], 0, ["model-0"])])
+def test_a_terminal_that_ends_with_the_command_takes_nobody_in_silence(
+    ranks: Container, tmp_path: Path, wait: list[str], code: int, found: list[str]
+) -> None:
+    """`docker run -t`: the command is the leader of its terminal's session, at whose end the kernel sends HUP."""
+    (ranks.work / "run.sh").write_text("sh -c 'sleep 1; touch out/model-0' &\n")
+    argv = [sys.executable, "-c", ON_A_TERMINAL, BOOTSTRAP, "run", "--job-dir", str(ranks.work), *wait]
+    result = ranks.run(argv=[*argv, "--output", f"out={tmp_path / 'target'}", "--", "bash", "run.sh"])
+    assert (result.code, models(ranks)) == (code, found), result.stdout
+    assert wait or b"cut short" in result.stdout

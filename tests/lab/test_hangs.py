@@ -54,4 +54,6 @@ def test_a_worker_that_hangs_ends_and_says_where(tmp_path: Path, place: str) -> 
     )
     assert "Timeout (0:00:0" in run.stderr
     assert f'{home}/{"test_suite" if place == "blocked" else "conftest"}.py", line' in run.stderr
-    assert ("crashed while running" in run.stdout or "worker 'gw0' crashed" in run.stdout) == (place != "end"), run.stdout
+    assert ("crashed while running" in run.stdout or "worker 'gw0' crashed" in run.stdout) == (place != "end"), (
+        run.stdout
+    )

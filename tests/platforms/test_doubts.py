@@ -44,6 +44,19 @@ SEVERAL = [
     ({"PET_NNODES": "2:4", "PET_RDZV_BACKEND": "c10d", "PET_RDZV_ENDPOINT": "h:1"}, "host-box/", "PET_NNODES=2:4"),
     ({"PET_NNODES": "2"}, "host-box/", "PET_NNODES=2"),
     ({"NNODES": "2", "NODE_RANK": "1"}, "node-1/", "NODE_RANK=1"),
+    ({"NUM_MACHINES": "2", "MACHINE_RANK": "1"}, "node-1/", "MACHINE_RANK=1"),
+    ({"PADDLE_NNODES": "2", "PADDLE_NODE_RANK": "1"}, "node-1/", "PADDLE_NODE_RANK=1"),
+    ({"NUM_PROCESSES": "2", "PROCESS_ID": "1"}, "node-1/", "PROCESS_ID=1"),
+    ({"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}, "node-1/", "JAX_PROCESS_ID=1"),
+    ({"MS_WORKER_NUM": "2", "MS_NODE_ID": "1"}, "node-1/", "MS_NODE_ID=1"),
+    ({"RANK_SIZE": "16", "RANK_ID": "8"}, "node-8/", "RANK_ID=8"),
+    ({"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_RANK": "1"}, "node-1/", "SKYPILOT_NODE_RANK=1"),
+    ({"FLUX_JOB_SIZE": "2", "FLUX_TASK_RANK": "1"}, "node-1/", "FLUX_TASK_RANK=1"),
+    ({"SM_HOSTS": '["algo-2", "algo-1"]', "SM_CURRENT_HOST": "algo-2"}, "node-1/", "SM_HOSTS (2 hosts)"),
+    ({"CLUSTER_SPEC": tf_config("worker", 1)}, "node-3/", "CLUSTER_SPEC (worker 1)"),
+    ({"SGE_TASK_ID": "1"}, "task-1/", "SGE_TASK_ID=1"),
+    ({"LSB_JOBINDEX": "2"}, "task-2/", "LSB_JOBINDEX=2"),
+    ({"NOMAD_ALLOC_INDEX": "1"}, "task-1/", "NOMAD_ALLOC_INDEX=1"),
     ({"LWS_GROUP_SIZE": "2", "LWS_WORKER_INDEX": "1"}, "node-1/", "LWS_WORKER_INDEX=1"),
     ({"AWS_BATCH_JOB_ARRAY_INDEX": "2"}, "task-2/", "AWS_BATCH_JOB_ARRAY_INDEX=2"),
     ({"CLOUD_RUN_TASK_COUNT": "3", "CLOUD_RUN_TASK_INDEX": "2"}, "task-2/", "CLOUD_RUN_TASK_INDEX=2"),
@@ -71,6 +84,12 @@ SINGLE = [
     {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"},
     {"PET_NNODES": "1", "PET_NODE_RANK": "0", "JOB_COMPLETION_INDEX": "0"},
     {"NNODES": "1", "NODE_RANK": "0"},
+    {"RANK_SIZE": "8"},  # which a script sets before it starts a process for each device
+    {"MS_WORKER_NUM": "8"},
+    {"PROCESS_ID": "4711"},
+    {"SGE_TASK_ID": "undefined", "LSB_JOBINDEX": "0", "NOMAD_ALLOC_INDEX": "0"},
+    {"SM_HOSTS": '["algo-1"]', "SM_CURRENT_HOST": "algo-1"},
+    {"SM_HOSTS": "{"},
     {"NNODES": "many", "NODE_RANK": "x"},
     {"PADDLE_TRAINER_ID": "0", "PADDLE_TRAINER_ENDPOINTS": "a:1"},
     {"TF_CONFIG": '{"cluster": {"worker": ["w0:1"]}, "task": {"type": "worker", "index": 0}}'},
@@ -89,6 +108,14 @@ SINGLE = [
 def test_a_single_node_raises_no_doubt(environ: dict[str, str], tmp_path: Path) -> None:
     found = facts(tmp_path, environ)
     assert (found.cluster.size, found.apart, found.warnings) == (1, "", ())
+
+
+def test_where_two_names_differ_both_tell_containers_apart(tmp_path: Path) -> None:
+    """Pods on their host's network share the kernel's name, containers of an image with a HOSTNAME in it that one."""
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/hostname").write_text("machine\n")
+    places = {facts(tmp_path, {"PET_NNODES": "1:4", "HOSTNAME": name}).apart for name in ("trainer-x1", "trainer-x2")}
+    assert places == {"host-machine-trainer-x1/", "host-machine-trainer-x2/"}
 
 
 def test_a_launcher_around_us_is_seen_on_a_platform_that_counts_its_nodes(tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ def test_kubeflows_trainer_v2_is_a_cluster(without: str, tmp_path: Path) -> None
     assert (cluster.master.host, cluster.master.port) == ("mnist-node-0-0.mnist", 29400)
 
 
+def test_a_range_of_one_number_is_a_count(tmp_path: Path) -> None:
+    facts = identify({**TRAINER_V2, "PET_NNODES": "2:2"}, root=tmp_path)
+    assert (facts.cluster.size, facts.cluster.node_rank) == (2, 1)
+
+
 def test_an_elastic_range_of_nodes_is_no_count(read) -> None:
     assert read({**PAI, "PET_NNODES": "2:4", "PET_NODE_RANK": "2"}).cluster.size == 3
 

@@ -15,7 +15,7 @@ _SIGTIMEDWAIT = frozenset({b"128"} if os.uname().machine == "x86_64" else {b"137
 
 # What launchers give each of their processes and not themselves: torchrun, accelerate and DeepSpeed; Open MPI; MPICH,
 # Intel MPI and PMI; Slurm; Paddle; Horovod; MVAPICH; MindSpore's msrun and Ascend scripts.
-_RANK_VARIABLES = frozenset(
+RANK_VARIABLES = frozenset(
     {
         *("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_RANK", "PMIX_RANK", "SLURM_LOCALID"),
         *("PADDLE_LOCAL_RANK", "PADDLE_RANK_IN_NODE", "PADDLE_TRAINER_ID", "HOROVOD_LOCAL_RANK"),
@@ -101,7 +101,7 @@ def _rank(pid: int) -> tuple[str, ...]:
     found = []
     for entry in _read(f"/proc/{pid}/environ").split(b"\0"):
         name = entry.partition(b"=")[0].decode(errors="replace")
-        if name in _RANK_VARIABLES:
+        if name in RANK_VARIABLES:
             found.append(entry.decode(errors="replace"))
     return tuple(sorted(found))
 

@@ -160,6 +160,8 @@ def _in_child(launch: Launch, terminal: Terminal | None) -> Callable[[], None] |
     steps = [parent_death.tell_of_ours(launch.stop_signal)]
     if launch.relay is None and terminal is None and all(signal.getsignal(one) is signal.SIG_IGN for one in _KEYS):
         steps.append(_hear_keys)
+    if outlives_its_terminal(launch):
+        steps.append(_outlive_terminal)
     if launch.relay is not None:
         steps.append(launch.relay.adopt)
     elif terminal is not None:
@@ -173,6 +175,17 @@ def _in_child(launch: Launch, terminal: Terminal | None) -> Callable[[], None] |
             step()
 
     return carry_out
+
+
+def outlives_its_terminal(launch: Launch) -> bool:
+    """Whether what is started with ``&`` must not end with the command, which is the leader of its terminal's session:
+    the kernel then sends HUP to the group. It is ignored, as ``nohup`` does; our own terminal's end is told by TERM.
+    """
+    return launch.relay is not None and launch.wait_for_output
+
+
+def _outlive_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _hear_keys() -> None:

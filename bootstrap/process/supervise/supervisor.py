@@ -27,9 +27,9 @@ from ..stop import stop_file
 from ..stop.course import Course
 from ..stop.signals import Hurry, Signals
 from . import cgroup
-from .launch import CommandOutput, Launch, start
-from .leftovers import Leftovers, named
-from .reaper import reap_orphans
+from .launch import CommandOutput, Launch, outlives_its_terminal, start
+from .leftovers import Leftovers, named, worst
+from .reaper import Orphan, reap_orphans
 from .stall import Watch, describe
 from .terminal import Terminal, can_be_resumed
 
@@ -75,6 +75,9 @@ class _Life:
         self.hurry = Hurry()
         self.awaiting = False  # the command has ended, and who holds its output is waited for
         self.leftovers = Leftovers()
+        self.computed: dict[int, int] = {}  # clock ticks of who outlived the command, when it ended
+        self.orphans: list[Orphan] = []  # who has ended behind the command
+        self.cut_at: int | None = None  # how many of them had, when a stop ended the wait for the others
         self.suspended = False
         self.kill_at = math.inf  # when KILL is due
         self.term_at = math.inf  # when TERM is due to what outlives the command
@@ -176,6 +179,10 @@ class _Life:
 
     def _begin_stop(self, by: AskedBy, number: int | None, why: str, now: float) -> Course:
         launch = self.launch
+        if self.awaiting:
+            self.cut_at = len(self.orphans)
+        elif self.status is not None:
+            self._name_leftovers()
         self.asked_by, self.watch, self.term_at, self.awaiting = by, None, math.inf, False
         begin = self.signals.stopped_at if self.signals.stopped_at is not None else now
         self.kill_at = begin + launch.plan.kill_after
@@ -202,7 +209,12 @@ class _Life:
                 self._child_stopped()
             elif pid:
                 self._child_ended(status)
-        reap_orphans(self.pid)
+        self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        orphans = reap_orphans(self.pid)
+        if self.status is not None:
+            self.orphans += orphans
 
     def _child_ended(self, status: int) -> None:
         self.status = status
@@ -220,6 +232,12 @@ class _Life:
         now = time.monotonic()
         self.awaiting, self.timeout_at, self.watch = False, math.inf, None
         self.term_at, self.kill_at = now + LINGER_TERM, now + LINGER
+        self.computed = {one.pid: one.cpu for one in self._left()} if self._others_left() else {}
+
+    def _name_leftovers(self) -> None:
+        launch = self.launch
+        waited = launch.wait_for_output
+        self.leftovers = Leftovers.of(self._left(), launch.environ, self.computed, LINGER_TERM, waited=waited)
 
     def _child_stopped(self) -> None:
         """The terminal has stopped the command (Ctrl-Z): a shell that started us must see us stop too."""
@@ -261,7 +279,7 @@ class _Life:
             self._linger()
         if now >= self.term_at:
             self.term_at = math.inf
-            self.leftovers = Leftovers.of(self._left())
+            self._name_leftovers()
             processes.signal_all(self.leftovers.everybody, signal.SIGTERM)
         if self.course is not None:
             self.course.act(self.status is not None)
@@ -348,6 +366,8 @@ class _Life:
 
     def _forward(self, number: int) -> None:
         """To the command's group; when the command itself is gone, to what it left behind."""
+        if number == signal.SIGHUP and outlives_its_terminal(self.launch):
+            number = signal.SIGTERM
         if self.status is not None:
             processes.signal_all(self._left(), number)
             return
@@ -369,10 +389,15 @@ class _Life:
             code = -signal.SIGKILL
         else:
             code = os.waitstatus_to_exitcode(self.status)
+            self._reap_orphans()
+            if code == 0 and self.cut_at is not None:  # the job went on in those that were waited for
+                code = worst(self.orphans[self.cut_at :])
         if self.killed:
             self.notes.append(
                 f"{counted(len(self.killed), 'process', 'processes')} had to be killed: {named(self.killed)}"
             )
+        if self.relay is not None and self.course is None:
+            self.leftovers = self.leftovers.with_hung_up(self.orphans)
         self.notes += self.leftovers.notes()
         asked_by = self.asked_by
         if asked_by is AskedBy.NOBODY and code != 0 and struck is not None:
