@@ -122,11 +122,10 @@ class _Other:
             self._notes.write(f"info-{self._cluster.node_rank}", answer)
             self._answered = meeting
         told = self._notes.read("table").get("entries")
-        entries = [_entry(each) for each in told] if isinstance(told, list) else []
-        mine = entries[self._cluster.node_rank] if len(entries) == self._cluster.size else None
-        if mine is None or mine["nonce"] != self._nonce:
+        entries = [entry for each in (told if isinstance(told, list) else []) if (entry := _entry(each)) is not None]
+        if len(entries) != self._cluster.size or entries[self._cluster.node_rank]["nonce"] != self._nonce:
             return None
-        return tuple(node_info_of(entry["info"]) for entry in entries if entry is not None)
+        return tuple(node_info_of(entry["info"]) for entry in entries)
 
     def awaited(self) -> str:
         if not self._answered:

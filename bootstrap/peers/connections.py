@@ -138,6 +138,10 @@ class Connections:
         if self._is_open(connection) and not connection.sending:
             self._end(connection, None)
 
+    def end(self, connection: PeerConnection) -> None:
+        """End it now, whatever was to be sent."""
+        self._end(connection, None)
+
     def close(self, flush_s: float) -> None:
         """End all, after ``flush_s`` seconds at most for what is on its way."""
         for kind in list(self._listeners):

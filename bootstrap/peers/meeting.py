@@ -19,9 +19,8 @@ from ..reporting.prose import counted
 from ..values import asdict
 from .client import PeerClient, Refused
 from .marks import Marks
-from .messages import text_of
+from .messages import port_of, text_of
 from .node_info import NodeInfo, named
-from .protocol import Forged
 from .server import PeerServer, tune
 from .session import Peers
 
@@ -54,7 +53,7 @@ def meet(
     try:
         client, refused = _join(cluster, info, marks, port, secret, wait, stop, log)
         tune(client.socket, silence_s)
-        peers = Peers(cluster.node_rank, client, server)
+        peers = Peers(cluster.node_rank, cluster.size, client, server)
         _await_all(peers, server, cluster, wait, stop, log, refused)
     except BaseException:
         if peers is not None:
@@ -111,9 +110,7 @@ def _connect(
             continue
         with closing(meeting):
             meeting.say({"rank": hello["rank"]})
-            channel_port = meeting.hear().get("channel")
-        if not isinstance(channel_port, int):
-            raise Forged("node 0 does not tell where it listens")
+            channel_port = port_of(meeting.hear().get("channel"))
         channel = PeerClient(address, channel_port, secret, timeout_s)
         try:
             channel.say(hello)

@@ -212,6 +212,8 @@ class PeerServer:
         self._members[rank] = member  # the same node again after a broken connection: the newer one counts
         connection.owner = member
         self._connections.keep(connection, _LONGEST_LINE)
+        if there is not None:
+            self._connections.end(there.connection)
         tune(connection.socket, self._silence_s)
         self._send(connection, seal_out, {"welcome": rank, "doubt": doubt})
         if missing := self._missing():
@@ -235,10 +237,11 @@ class PeerServer:
                 self._tell(plain({"ended": code}))
             self._has_ended(member.rank)
         elif "look" in message:
+            why = text_of(message["look"])
             if time.monotonic() - self._look_began > _ONE_LOOK:
                 self._looked.clear()
                 self._look_began = time.monotonic()
-            self._tell(plain({"look": text_of(message["look"]), "rank": member.rank}))
+                self._tell(plain({"look": why, "rank": member.rank}))
         elif "looked" in message:
             self._has_looked(member.rank)
         elif "bye" in message:

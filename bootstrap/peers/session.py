@@ -18,7 +18,7 @@ from ..errors import PeersMissing
 from ..job import StopRequest
 from ..values import dataclass, field
 from .client import PeerClient, Refused
-from .messages import MOST_NODES, code_of, facts_of, node_info_of, rank_of, seconds_of, text_of, took_of
+from .messages import code_of, facts_of, node_info_of, rank_of, seconds_of, text_of, took_of
 from .node_info import NodeInfo, named
 from .server import PeerServer
 
@@ -64,9 +64,10 @@ class Peers:
     from any thread.
     """
 
-    def __init__(self, rank: int, client: PeerClient, server: PeerServer | None) -> None:
-        """``client`` leads to the server, which is ours to close where we run it."""
+    def __init__(self, rank: int, size: int, client: PeerClient, server: PeerServer | None) -> None:
+        """One of ``size`` nodes. ``client`` leads to the server, which is ours to close where we run it."""
         self.rank = rank
+        self._size = size
         self._client, self._server = client, server
         self._changed = threading.Condition()
         self._members: list[NodeInfo] = []
@@ -251,6 +252,8 @@ class Peers:
                 self._take(self._client.hear())
         except (OSError, ValueError, Refused) as error:
             why = f"the connection to node 0 broke: {error}"
+        except Exception as error:  # noqa: BLE001  a thread of its own: whoever waits for news would wait for ever
+            why = f"what node 0 said could not be taken: {error!r}"
         if self._members and not self._over and not self._closed and self.rank != 0:
             vanished = NodeFailure(0, self._members[0].host, True, {}, time.time())
             self._news.append(vanished)
@@ -265,12 +268,14 @@ class Peers:
         looker, asked = None, ""
         with self._changed:
             if "members" in message:
-                self._members = [node_info_of(info) for info in _list_of(message["members"])]
+                self._members = [node_info_of(info) for info in self._one_of_each(message["members"])]
             elif "open" in message:
-                arrivals = [_arrival_of(told, len(self._members)) for told in _list_of(message.get("arrivals"))]
+                arrivals = [_arrival_of(told, self._size) for told in self._one_of_each(message.get("arrivals"))]
                 self._open[text_of(message["open"])] = arrivals
             elif "failures" in message:
-                failures = [_failure_of(told, len(self._members)) for told in _list_of(message["failures"])]
+                if not self._members:
+                    raise ValueError("a failure before all have come")
+                failures = [_failure_of(told, self._size) for told in _list_of(message["failures"])]
                 self._news += failures
             elif "ended" in message:
                 self._end_of_0 = code_of(message["ended"])
@@ -279,14 +284,14 @@ class Peers:
             elif "look" in message:
                 asked = text_of(message["look"])
                 self._all_looked = False
-                looker = self._looker if rank_of(message.get("rank"), len(self._members)) != self.rank else None
+                looker = self._looker if rank_of(message.get("rank"), self._size) != self.rank else None
             elif "looked" in message:
                 self._all_looked = True
             elif "over" in message:
                 self._over = True
             elif "awaited" in message:
-                ranks = [rank_of(rank, MOST_NODES) for rank in _list_of(message["awaited"])]
-                count = rank_of(message.get("count", len(ranks)), MOST_NODES)
+                ranks = [rank_of(rank, self._size) for rank in _list_of(message["awaited"])]
+                count = rank_of(message.get("count", len(ranks)), self._size + 1)
                 self._awaited[text_of(message.get("at", ""))] = ranks, count
             self._changed.notify_all()
         for failure in failures:
@@ -294,6 +299,13 @@ class Peers:
                 self._bad_news(failure)
         if looker is not None:
             looker(asked)
+
+    def _one_of_each(self, value: object) -> list[Any]:
+        """A list with something of every node, in the order of ranks."""
+        told = _list_of(value)
+        if len(told) != self._size:
+            raise ValueError(f"of {len(told)} nodes, in a job of {self._size}")
+        return told
 
     def _bad_news(self, failure: NodeFailure) -> None:
         with self._changed:

@@ -22,7 +22,7 @@ from bootstrap.peers.client import PeerClient, Refused
 from bootstrap.peers.first_failure import of, words
 from bootstrap.peers.marks import Marks
 from bootstrap.peers.meeting import meet
-from bootstrap.peers.messages import facts_of
+from bootstrap.peers.messages import facts_of, seconds_of
 from bootstrap.peers.node_info import NodeInfo
 from bootstrap.peers.server import PeerServer
 from bootstrap.peers.session import NodeFailure, Peers
@@ -272,6 +272,11 @@ def test_what_may_differ_is_told_on_both_sides_and_the_nodes_meet() -> None:
         {"rank": 7, "info": INFO},
         {"rank": 1, "info": {"host": ["h"]}},
         {"rank": 1, "info": None},
+        {"rank": 1, "info": {**INFO, "address": "$(reboot)"}},
+        {"rank": 1, "info": {**INFO, "address": "10.0.0.1\n10.0.0.2"}},
+        {"rank": 1, "info": {**INFO, "host": "h\n10.0.0.2 other"}},
+        {"rank": 1, "info": {**INFO, "interface": "ib0 \x1b[2J"}},
+        {"rank": 1, "info": {**INFO, "host": "\ud800"}},
         {"rank": 1, "info": INFO, "job": 5},
         {"rank": 1, "info": INFO, "job": [1, 2]},
     ],
@@ -309,7 +314,11 @@ def test_whatever_a_node_says_of_its_failure_can_be_told(said: dict[str, Any], h
     first = of([failure])
     assert first is not None
     assert words(first).startswith("The first to fail was")
-    json.dumps(first)
+    json.dumps(first, ensure_ascii=False).encode()
+
+
+def test_a_text_that_no_file_can_hold_is_no_fact() -> None:
+    assert facts_of({"step": "\ud800", "why": "gone", "\udfff": 1}) == {"why": "gone"}
 
 
 SAYS = st.dictionaries(st.sampled_from(["arrive", "took", "failed", "ended", "bye", "x"]), JSON, min_size=1)
@@ -332,11 +341,74 @@ def test_the_server_outlives_whatever_a_node_says(messages: list[dict[str, Any]]
         again.close()
 
 
+ENDLESS = 10**400  # JSON knows integers that no float can hold
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"arrive": "ready", "took": {"fetch": ENDLESS}},
+        {"arrive": "ready", "took": {"fetch": float("nan")}},
+        {"failed": {"exit_code": ENDLESS, "at": ENDLESS}},
+        {"ended": ENDLESS},
+        {"look": "\ud800"},
+    ],
+)
+def test_a_number_that_is_none_ends_a_connection_and_not_the_server(said: dict[str, Any]) -> None:
+    with server_of(2) as server:
+        line = channel(server, {"rank": 1, "info": INFO})
+        assert line.hear()["welcome"] == 1
+        line.say(said)
+        again = channel(server, {"rank": 1, "info": INFO})
+        assert again.hear()["welcome"] == 1
+        again.close()
+        line.close()
+
+
+def test_a_node_that_comes_again_has_one_connection() -> None:
+    with server_of(2) as server:
+        first = channel(server, {"rank": 1, "info": INFO})
+        assert first.hear()["welcome"] == 1
+        again = channel(server, {"rank": 1, "info": INFO})
+        assert again.hear()["welcome"] == 1
+        with pytest.raises(OSError):
+            while True:
+                first.hear()
+        assert len(server._connections._kept) == 1
+        again.close()
+
+
+def test_nodes_that_ask_all_others_to_look_at_the_same_moment_are_told_once() -> None:
+    asked: list[str] = []
+    with together(3) as peers:
+        peers[0].on_look(asked.append)
+        for mine in peers:
+            mine.look("no output for 60 s")
+        for mine in peers:
+            mine.looked()
+        assert all(mine.wait_until_all_looked(30, threading.Event()) for mine in peers)
+    assert len(asked) <= 1
+
+
+MEMBER = {**INFO, "share": ""}
+
+
 @pytest.mark.parametrize(
     "said",
     [
         {"members": 5},
         {"members": [{"host": 5}]},
+        {"members": []},
+        {"members": [MEMBER]},
+        {"members": [MEMBER] * 3},
+        {"members": [MEMBER, {**MEMBER, "address": "no address"}]},
+        {"open": "ready", "arrivals": []},
+        {"open": "ready", "arrivals": [{"rank": 0, "host": "h", "after": 0.0}]},
+        {"open": "ready", "arrivals": [{"rank": 0, "host": "h", "after": ENDLESS}] * 2},
+        {"open": "ready", "arrivals": [{"rank": 0, "host": "h", "after": 1e308}] * 2},
+        {"awaited": [2], "count": 1, "at": ""},
+        {"awaited": [1], "count": 9, "at": ""},
+        {"failures": [{"rank": 0, "host": "h", "said": {}}]},
         {"failures": [{"rank": 99, "host": "h", "said": {}}]},
         {"failures": [{}]},
         {"ended": "1"},
@@ -347,7 +419,7 @@ def test_the_server_outlives_whatever_a_node_says(messages: list[dict[str, Any]]
 )
 def test_a_node_ends_the_conversation_with_a_server_that_speaks_nonsense(said: dict[str, Any]) -> None:
     with server_of(2) as server:
-        mine = Peers(1, channel(server, {"rank": 1, "info": INFO}), None)
+        mine = Peers(1, 2, channel(server, {"rank": 1, "info": INFO}), None)
         try:
             until(lambda: 1 in server._members, "node 1 is not there")
             server._tell(json.dumps(said).encode())
@@ -355,6 +427,12 @@ def test_a_node_ends_the_conversation_with_a_server_that_speaks_nonsense(said: d
             assert "the connection to node 0 broke" in mine.lost
         finally:
             mine.close()
+
+
+@pytest.mark.parametrize("said", [ENDLESS, 1e308, 1e11, -1.0, float("nan"), True, "5", None])
+def test_seconds_are_what_a_date_can_be_made_of(said: object) -> None:
+    with pytest.raises(ValueError, match="no seconds"):
+        seconds_of(said)
 
 
 def test_a_failure_in_words_of_another_version_is_told_as_well_as_can_be() -> None:

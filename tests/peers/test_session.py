@@ -43,7 +43,7 @@ def join(
 ) -> Peers:
     return meet(
         cluster(size, rank),
-        NodeInfo(f"host-{rank}", f"10.88.0.{rank + 1}", "ib0"),
+        NodeInfo(f"host-{rank}", f"10.88.{rank + 1 >> 8}.{rank + 1 & 255}", "ib0"),
         port=port,
         secret=secret,
         deadline_s=deadline_s,
