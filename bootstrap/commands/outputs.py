@@ -14,6 +14,7 @@ import argparse
 import json
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from ..errors import BootstrapError, NothingThere, OutputsUndelivered
@@ -51,16 +52,18 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if not url.is_remote and not url.local.exists():
         raise NothingThere("there are no outputs", where=arguments.url, why="no such directory")
     target = Target(stores, url, stop=stop)
-    contents = target.contents()
+    contents = target.contents(surely=True)
     if not (contents.checkpoints or contents.claims or contents.runs):
         raise NothingThere("there are no manifests of outputs", where=shown(arguments.url), why=_without(target))
-    verified = reading.verify(target, contents.checkpoints, stop) if arguments.verify else None
+    verified = None
+    if arguments.verify:
+        contents, verified = reading.verify_all(target, contents, stop)
     if arguments.format == "json":
         print(json.dumps(reading.as_json(shown(arguments.url), contents, verified), indent=1))
     else:
         print("\n".join(reading.table(contents, verified)))
     if arguments.fetch:
-        _fetch(target, contents, arguments.fetch[0], Path(arguments.fetch[1]), stop, log)
+        _fetch(target, arguments.fetch[0], Path(arguments.fetch[1]), stop, log)
     return _verdict(contents, verified)
 
 
@@ -71,24 +74,22 @@ def told(url: str, environ: Mapping[str, str]) -> list[str]:
         target = Target(
             open_stores(environ, secrets, StderrLog(secrets, quiet=True)), parse(url), stop=threading.Event()
         )
-        contents = target.contents()
+        contents = target.contents(surely=True)
     except BootstrapError as error:
         return [f"cannot be looked at: {error}"]
     newest = contents.newest
     if newest is None:
         return [*reading.table(contents, None), "a next attempt would start from the beginning"]
-    wrong = reading.verify(target, [newest], threading.Event())[newest.path, newest.attempt, newest.version]
+    wrong = reading.verify(target, [newest], threading.Event())[newest.identity]
     verdict = (
         f"could not use it, since it is damaged ({wrong})" if wrong else f"would resume from {newest.path}, verified"
     )
     return [*reading.table(contents, None), f"a next attempt {verdict}"]
 
 
-def _fetch(
-    target: Target, contents: Contents, which: str, directory: Path, stop: threading.Event, log: StderrLog
-) -> None:
-    one = _chosen(contents, which, target)
-    files, size = resume.fetch_one(target, one, directory, stop, log)
+def _fetch(target: Target, which: str, directory: Path, stop: threading.Event, log: StderrLog) -> None:
+    choose = partial(_chosen, which=which, target=target)
+    one, files, size = resume.fetch_one(target, choose, directory, stop, log)
     log.info("fetched", files=files, size=readable(size), checkpoint=one.path, to=str(directory))
 
 

@@ -69,7 +69,7 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
         return Delivery(output, target, error=error)
     except BootstrapError as error:
         return Delivery(output, target, error=error)
-    everything = units.units_of(found.items, publisher.options.globs)
+    everything = publisher.units_of(found)
     publisher.say_of_sparse(found)
     doubtful = doubts(publisher, everything, found.failed, ending)
     publisher.failed = {name: why for name, why in publisher.failed.items() if name in found.items}
@@ -78,6 +78,8 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
         publisher.refresh()
         todo = [unit for unit in everything if publisher.shelf.differs(unit)]
         _send(publisher, todo, everything, doubtful, stop, seconds_left)
+        if seconds_left() > 0:
+            publisher.settle()
     except TransferStopped:
         pass
     except BootstrapError as error:
@@ -195,7 +197,7 @@ def _conclude(publisher: Publisher, undelivered: Sequence[Undelivered], ending: 
         if publisher.has_parts:
             parts = [entry.key for entry in publisher.target.listed(f"{run.key.removesuffix('.json')}.files/")]
             publisher.target.delete(parts)  # all that they have said is in the manifest
-        shelf.sweep()
+        shelf.sweep(at_end=True)
     except BootstrapError as error:  # a key that may write, and not delete
         publisher.log.debug(f"what the run's manifest says is there twice: {error}")
     except TransferStopped:

@@ -70,6 +70,7 @@ class Publisher:
     _all_there: dict[str, State] = field(default_factory=dict)  # a look of which nothing was left to be sent
     _part: int = 0
     _said: set[str] = field(default_factory=set)
+    _named: set[str] = field(default_factory=set)  # checkpoints that a pointer names, as of the last look
 
     def __post_init__(self) -> None:
         self._open(self.target, self.contents)
@@ -96,6 +97,12 @@ class Publisher:
             self._say_once(f"{self.root} was a directory and is a file: it goes under its own name, {self.root.name}")
         return scan.look(self.root, self.target.url, self.options.links)
 
+    def units_of(self, found: scan.Look) -> list[Unit]:
+        everything = units.units_of(found.items, self.options.globs)
+        pointers = [unit for unit in everything if unit.kind == "pointer" and self.options.keep]
+        self._named = {one.path for each in pointers for one in named(each, everything)}
+        return everything
+
     # --- a round while the job runs ---
 
     def round(self, stop: StopRequest, seconds: float = math.inf) -> None:
@@ -109,7 +116,7 @@ class Publisher:
         seen = {name: state(item) for name, item in found.items.items()}
         if seen == self._all_there:  # so most looks end, and cost no more than the walk
             return
-        everything = units.units_of(found.items, self.options.globs)
+        everything = self.units_of(found)
         self.say_of_sparse(found)
         changed = [unit for unit in everything if self.shelf.differs(unit)]
         self._all_there = {} if changed else seen
@@ -125,7 +132,6 @@ class Publisher:
 
     def refresh(self) -> None:
         """Read what others have written: a newer attempt, other nodes' parts of a checkpoint."""
-        self.shelf.sweep()
         if self.options.nodes > 1:
             self.shelf.contents = self.target.contents()
             claims = self.shelf.contents.claims
@@ -138,6 +144,14 @@ class Publisher:
             self._notice_others()
             self.answer()
         self.shelf.keep_promises()
+        self.shelf.sweep()
+        self.shelf.thin_out(self._named)
+
+    def settle(self) -> None:
+        """The end: what is complete takes the place of what is older at once."""
+        if (self.shelf.promised or self.options.keep) and not self._overtaken():
+            self.shelf.keep_promises(at_end=True)
+            self.shelf.thin_out(self._named, at_end=True)
 
     def _notice_others(self) -> None:
         """Two nodes never write one key unnoticed: the lower rank keeps it, the other's goes to its own directory."""
@@ -245,10 +259,6 @@ class Publisher:
         flush()
         self._publish_pointers(pointers, everything, stop)
         self.working_on = ""
-        if self.options.keep:
-            self.shelf.thin_out(
-                {one.path for each in everything if each.kind == "pointer" for one in named(each, everything)}
-            )
         return [*left, *pointers]
 
     def _publish_group(

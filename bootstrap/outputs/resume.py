@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import BootstrapError, NothingThere, SourceChanging
@@ -44,6 +44,10 @@ _LARGE = 32 << 20
 
 _HASHING = 4  # threads
 _CHUNK = 1 << 20
+_TRIES = 10
+"""How often a checkpoint may be replaced by a newer one while it is brought: what writes there is faster than we read.
+"""
+
 _TOLD = 3  # checkpoints that are not used, of one kind, before the rest are a number
 
 
@@ -79,11 +83,19 @@ class _Damaged(Exception):
     """Files that are not there as their manifest says."""
 
 
-def restore(publisher: Publisher, contents: Contents, *, same_job: bool, stop: StopRequest, log: Log) -> Resumed | None:
+def restore(
+    publisher: Publisher,
+    contents: Contents,
+    *,
+    reread: Callable[[], Contents],
+    same_job: bool,
+    stop: StopRequest,
+    log: Log,
+) -> Resumed | None:
     """Bring back what the next attempt needs, or use what is on this disk. None: there is nothing to go on from.
 
-    ``contents`` is what counts of what the store has. With ``same_job``, that is of an earlier attempt of this job,
-    and need not be sent again.
+    ``contents`` is what counts of what the store has, and ``reread`` the same as it is by now. With ``same_job``, that
+    is of an earlier attempt of this job, and need not be sent again.
 
     Raises what the store says, :class:`DiskFull`, :class:`PathUnusable` and :class:`TransferStopped`.
     """
@@ -95,12 +107,18 @@ def restore(publisher: Publisher, contents: Contents, *, same_job: bool, stop: S
         )
     here = None if interrupted else _on_disk(publisher)
     notes = _unusable(contents, log)
-    for one in [each for each in contents.checkpoints if each.complete]:
-        if here is not None and here.modified >= one.saved - 1:
-            break
+    useless: list[WholeCheckpoint] = []
+    while (one := _next(contents, useless)) is not None and not (here is not None and here.modified >= one.saved - 1):
         try:
             resumed = _bring(publisher, contents, one, same_job, stop, log)
         except _Damaged as damage:
+            useless.append(one)
+            contents = reread()
+            if one not in contents.checkpoints and len(useless) < _TRIES:
+                log.info(
+                    "a checkpoint was replaced while it was brought: a newer one is looked for", checkpoint=one.path
+                )
+                continue
             notes.append(f"{one.path} of attempt {one.attempt} is damaged: {damage}")
             log.warning(f"a checkpoint cannot be used, and an older one is looked for: {notes[-1]}")
             continue
@@ -117,6 +135,11 @@ def restore(publisher: Publisher, contents: Contents, *, same_job: bool, stop: S
     if notes:
         log.warning("nothing there can be resumed from", output=str(root))
     return None
+
+
+def _next(contents: Contents, useless: Sequence[WholeCheckpoint]) -> WholeCheckpoint | None:
+    """The newest complete one, but for those that have turned out to be ``useless``."""
+    return next((one for one in contents.checkpoints if one.complete and one not in useless), None)
 
 
 def _unusable(contents: Contents, log: Log) -> list[str]:
@@ -250,26 +273,39 @@ def _add(files: dict[str, File], more: Sequence[File], log: Log) -> None:
             files[file.path] = file
 
 
-def fetch_one(target: Target, one: WholeCheckpoint, directory: Path, stop: StopRequest, log: Log) -> tuple[int, int]:
-    """All nodes' files of a checkpoint into ``directory``, whole and verified or not at all; their number and bytes.
+def fetch_one(
+    target: Target, choose: Callable[[Contents], WholeCheckpoint], directory: Path, stop: StopRequest, log: Log
+) -> tuple[WholeCheckpoint, int, int]:
+    """All nodes' files of a checkpoint that ``choose`` chooses into ``directory``, whole and verified or not at all;
+    which it was, the number of files, and their bytes. One that is replaced meanwhile is chosen again.
 
     Raises :class:`SourceChanging` when something is not as its manifest says.
     """
+    one = choose(target.contents(surely=True))
     stage = directory / _STAGE
     with local_trouble(str(directory), "cannot bring a checkpoint"):
-        shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir(parents=True)
         try:
-            files = one.files_for(0)
-            bad = _fetch(target, files, stage, 1, stop, log)
-            if bad:
-                path, why = next(iter(bad.items()))
-                raise SourceChanging("a checkpoint is damaged", where=f"{one.path}: {path}", why=why)
+            for tries in range(1, _TRIES + 1):
+                shutil.rmtree(stage, ignore_errors=True)
+                stage.mkdir(parents=True)
+                files = one.files_for(0)
+                bad = _fetch(target, files, stage, 1, stop, log)
+                if not bad:
+                    break
+                before, contents = one, target.contents(surely=True)
+                if before in contents.checkpoints or tries == _TRIES:
+                    path, why = next(iter(bad.items()))
+                    raise SourceChanging("a checkpoint is damaged", where=f"{before.path}: {path}", why=why)
+                one = choose(contents)
+                log.info(
+                    "a checkpoint was replaced while it was fetched: the one that is there by now is",
+                    checkpoint=one.path,
+                )
             _move(files, stage, directory)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
             _remove_if_empty(directory / ".bootstrap")
-    return len(files), sum(file.size for file in files)
+    return one, len(files), sum(file.size for file in files)
 
 
 def _remove_if_empty(directory: Path) -> None:
@@ -432,6 +468,7 @@ def _know_what_is_here(publisher: Publisher, contents: Contents, same_job: bool)
         mine = one.nodes.get(node) or _empty(one, node)
         if all(file.path in shelf.known for file in one.files_for(node)):
             shelf.manifests[path] = mine
+            shelf.promise(path)  # who was killed may have left older ones, and its contents without their names
 
 
 def _empty(one: WholeCheckpoint, node: int) -> Checkpoint:

@@ -120,12 +120,13 @@ class Session:
         for other in sorted(others):
             remedy = f"--resume-from {publisher.target.url} takes it"
             self.log.warning("not resumed from: these results are another job's", job=other or "(none)", remedy=remedy)
-        return resume.restore(publisher, contents, same_job=True, stop=stop, log=self.log)
+        reread = partial(_of_job, publisher.target, self.job)
+        return resume.restore(publisher, contents, reread=reread, same_job=True, stop=stop, log=self.log)
 
     def _restore_other(self, publisher: Publisher, stop: StopRequest) -> Resumed | None:
         url = parse(self.chosen.resume_from).as_directory()
         target = Target(self.stores, url, stop=stop)
-        contents = target.contents()
+        contents = target.contents(surely=True)
         if contents.newest is None:
             raise NothingThere(
                 "there is no complete checkpoint to resume from",
@@ -134,7 +135,8 @@ class Session:
                 remedy=f"see bootstrap outputs {url}",
             )
         other = Publisher(publisher.output, target, publisher.options, publisher.claim, self.log, contents)
-        return resume.restore(other, contents, same_job=False, stop=stop, log=self.log)
+        reread = partial(target.contents, surely=True)
+        return resume.restore(other, contents, reread=reread, same_job=False, stop=stop, log=self.log)
 
     def has(self, item: Input, job_dir: str) -> bool:
         """Whether the input is one of the outputs, of which an earlier attempt's come back, or nothing is there yet."""
@@ -207,6 +209,10 @@ class Session:
         return ""
 
 
+def _of_job(target: Target, job: str) -> Contents:
+    return target.contents(surely=True).of_job(job)
+
+
 def _begin_one(output: Output, job: Job, chosen: Settings, stores: Stores, stop: StopRequest, log: Log) -> Publisher:
     where = f"{output.source} = {output.url}"
     url = parse(output.url).as_directory()
@@ -241,7 +247,7 @@ def _look(target: Target, log: Log) -> Contents:
             why = f"no right to write; {rights(there)}"
             raise PathUnusable("an output cannot be delivered", where=str(target.url), why=why)
     try:
-        return target.contents()
+        return target.contents(surely=True)
     except NothingThere:
         return Contents()
     except PermissionDenied as error:
@@ -286,7 +292,7 @@ def _version(target: Target, job: str, log: Log) -> tuple[Target, Contents]:
     """The directory below that is this job's already, or the first that is nobody's."""
     for number in range(2, _MOST_VERSIONS):
         below = target.below(f"run-{number}/")
-        contents = below.contents()
+        contents = below.contents(surely=True)
         if all(claim.job == job for claim in contents.claims) and (contents.claims or not _holds(below)):
             log.info("the outputs go to a directory of their own", target=str(below.url))
             return below, contents

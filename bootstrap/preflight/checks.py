@@ -99,7 +99,12 @@ def _outputs_space(job: Job, stores: Stores) -> Sequence[Finding]:
     """What there is at the outputs' URLs to go on from, against the room for it."""
     sizes = {}
     for output in job.delivered_outputs:
-        newest = Published(stores, parse(output.url), stop=threading.Event()).contents().of_job(job.facts.job_id).newest
+        newest = (
+            Published(stores, parse(output.url), stop=threading.Event())
+            .contents(surely=True)
+            .of_job(job.facts.job_id)
+            .newest
+        )
         if newest is not None:
             sizes[output.directory] = newest.size
     return sources.check_outputs_space(sizes)

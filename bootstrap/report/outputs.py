@@ -37,7 +37,7 @@ def _common(url: str, node: int) -> str:
 
 def _one(stores: Stores, url: str, stop: StopRequest, mask: Mask) -> OutputUrl:
     try:
-        return OutputUrl(mask(url), _groups(Target(stores, parse(url), stop=stop).contents(), mask))
+        return OutputUrl(mask(url), _groups(Target(stores, parse(url), stop=stop).contents(surely=True), mask))
     except (BootstrapError, TransferStopped, OSError) as error:
         return OutputUrl(mask(url), why=mask(str(error)) or "the time was up")
 

@@ -55,14 +55,17 @@ class Place:
     def target(self) -> Target:
         return Target(self.stores, parse(self.url), stop=NEVER)
 
-    def publisher(self, root: Path, **options: Any) -> Publisher:
+    def publisher(self, root: Path, *, linger: float = 0.0, **options: Any) -> Publisher:
+        """With ``linger`` 0, what is complete takes the place of what is older at the next look, not after seconds."""
         root.mkdir(exist_ok=True)
         chosen = Options(**options)
         target = self.target()
         contents = target.contents()
         claim = new_claim(contents.claims, node=chosen.node, nodes=chosen.nodes, job=chosen.job)
         target.put(claim.key, claim.text())
-        return Publisher(Output(str(root), self.url, "--output"), target, chosen, claim, self.log, contents)
+        publisher = Publisher(Output(str(root), self.url, "--output"), target, chosen, claim, self.log, contents)
+        publisher.shelf.lingering.seconds = linger
+        return publisher
 
     def contents(self) -> Contents:
         return self.target().contents()
@@ -95,6 +98,12 @@ def stores_of(store: Store, endpoint: str = "", patience: float = 5.0) -> Stores
     credentials = Credentials(store.access_key, store.secret_key, source="the test")
     place = Endpoint(endpoint or store.endpoint, region=store.region, addressing="path", retry_window=patience)
     return Stores(place, lambda: credentials, Heard())
+
+
+def settle(publisher: Publisher) -> None:
+    """A round, and what the next one begins with: what is complete takes the place of what is older."""
+    publisher.round(NEVER)
+    publisher.refresh()
 
 
 @pytest.fixture(params=["seaweedfs", "rclone", "directory"])

@@ -74,9 +74,9 @@ class Reader:
     def poll(self) -> int:
         """Look once; the step of the newest complete checkpoint. What contradicts the rule is put down."""
         self.polls += 1
-        for attempt in range(3):  # a manifest may be replaced while it is read: the page says to read again
+        for attempt in range(3):  # a manifest may be replaced while it is read: the page says to list again
             try:
-                step = self._look()
+                step = self._look() or self._look()  # nothing complete: once more before it is believed
                 break
             except LookupError as error:
                 if attempt == 2:
@@ -92,8 +92,9 @@ class Reader:
         manifests: dict[str, dict[int, dict[str, Any]]] = {}
         for key in self.bucket.list(home):
             found = re.fullmatch(r"(.+/@\d+\.\d+)/node-(\d+)\.json", key[len(home) :])
-            if found:
-                manifests.setdefault(found[1], {})[int(found[2])] = json.loads(self._get(key))
+            document = json.loads(self._get(key)) if found else {}
+            if found and document["kind"] == "checkpoint":
+                manifests.setdefault(found[1], {})[int(found[2])] = document
         best = 0
         for each in manifests.values():
             if len(each) < max(one["nodes"] for one in each.values()):

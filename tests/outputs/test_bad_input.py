@@ -15,7 +15,7 @@ from bootstrap.errors import DiskFull, NothingThere, PathUnusable
 from bootstrap.job import Credentials, Endpoint
 from bootstrap.outputs.resume import restore
 from bootstrap.storage.open import Stores
-from tests.outputs.conftest import NEVER, Heard, Place, end, write
+from tests.outputs.conftest import NEVER, Heard, Place, end, settle, write
 
 
 def test_a_directory_that_vanishes_is_said_and_comes_back(nas: Place, root: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_target_that_is_full_keeps_what_is_complete(small: Path, root: Path) -
     ((one,)) = delivery.undelivered
     assert (one.path, one.size) == ("last.ckpt", 900_000) and "No space left" in one.why
     write(root, {"last.ckpt": b"3" * 300_000}, age=10)
-    publisher.round(NEVER)
+    settle(publisher)
     assert place.get("last.ckpt") == b"3" * 300_000
 
 
@@ -121,7 +121,9 @@ def test_a_hole_comes_back_to_a_disk_that_could_not_hold_its_zeros(small: Path, 
         file.seek(40 << 20)
         file.write(b"data")
     nas.publisher(root).round(NEVER)
-    resumed = restore(nas.publisher(small / "out"), nas.contents(), same_job=True, stop=NEVER, log=nas.log)
+    resumed = restore(
+        nas.publisher(small / "out"), nas.contents(), reread=nas.contents, same_job=True, stop=NEVER, log=nas.log
+    )
     assert resumed is not None, nas.log.text()
     assert (small / "out/sparse.pt").read_bytes() == (root / "sparse.pt").read_bytes()
 

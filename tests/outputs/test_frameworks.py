@@ -115,7 +115,7 @@ def there_and_back(place: Place, tmp_path: Path) -> str:
     publisher.round(NEVER)
     end(publisher)
     again = place.publisher(tmp_path / "second")
-    resumed = resume.restore(again, again.contents, same_job=True, stop=NEVER, log=place.log)
+    resumed = resume.restore(again, again.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     assert resumed is not None
     return resumed.path
 

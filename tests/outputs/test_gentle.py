@@ -120,7 +120,7 @@ def test_a_hole_is_said_before_it_goes_and_is_not_read(place: Place, root: Path)
         assert (Path(place.url) / "sparse.pt").stat().st_blocks * 512 < 8 * MIB
     assert place.complete() == ["sparse.pt"]
     elsewhere = place.publisher(root.with_name("next"))
-    resumed = restore(elsewhere, place.contents(), same_job=True, stop=NEVER, log=place.log)
+    resumed = restore(elsewhere, place.contents(), reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     assert resumed is not None and resumed.checkpoint == "sparse.pt"
     back = root.with_name("next") / "sparse.pt"
     assert back.read_bytes() == (root / "sparse.pt").read_bytes()

@@ -12,7 +12,7 @@ import pytest
 from bootstrap.outputs import resume
 from bootstrap.outputs.local import units
 from bootstrap.outputs.publisher import Publisher
-from tests.outputs.conftest import NEVER, Place, end, write
+from tests.outputs.conftest import NEVER, Place, end, settle, write
 
 METADATA = pickle.dumps({"shards": ["__0_0.distcp", "__1_0.distcp"]})
 
@@ -39,7 +39,7 @@ def test_a_sharded_checkpoint_is_complete_when_all_nodes_have_brought_theirs(
     one.round(NEVER)
     assert place.complete() == ["step-5"]
     again = place.publisher(tmp_path / "again", node=1, nodes=2, shared=shared)
-    resumed = resume.restore(again, again.contents, same_job=True, stop=NEVER, log=place.log)
+    resumed = resume.restore(again, again.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     assert resumed is not None
     assert sorted(path.name for path in (tmp_path / "again/step-5").iterdir()) == [
         ".metadata",
@@ -119,7 +119,7 @@ def test_an_attempt_that_was_overtaken_writes_beside(place: Place, root: Path, t
     old.round(NEVER)
     newer = place.publisher(tmp_path / "newer")
     write(newer.root, {"last.ckpt": b"new"})
-    newer.round(NEVER)
+    settle(newer)
     write(root, {"last.ckpt": b"woken up"}, age=5)
     old.round(NEVER)
     end(old)
@@ -148,7 +148,7 @@ def test_an_attempt_that_is_overtaken_while_it_sends_takes_no_name(
         old.sender.send = send  # type: ignore[method-assign]
         place.target().put(newer_claim, newer.claim.text())
         write(newer.root, {"last.ckpt": b"new", "latest": "last.ckpt, new"}, age=10)
-        newer.round(NEVER)
+        settle(newer)
         return done
 
     if name == "last.ckpt":
@@ -157,7 +157,7 @@ def test_an_attempt_that_is_overtaken_while_it_sends_takes_no_name(
     else:
         place.target().put(newer_claim, newer.claim.text())
         write(newer.root, {"last.ckpt": b"new", "latest": "last.ckpt, new"}, age=10)
-        newer.round(NEVER)
+        settle(newer)
         old._publish_pointers([unit for unit in _units(old) if unit.kind == "pointer"], _units(old), NEVER)
     assert place.complete() == ["last.ckpt"]
     assert (place.get("last.ckpt"), place.get("latest")) == (b"new", b"last.ckpt, new")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.faulty_proxy import FaultyProxy, refused
 from tests.lab.stores import Store
-from tests.outputs.conftest import KILLED, NEVER, Place, end, stores_of, tensors, write
+from tests.outputs.conftest import KILLED, NEVER, Place, end, settle, stores_of, tensors, write
 
 HELD = "f = open('held.bin', 'wb'); f.write(b'x' * 100); f.flush()"
 MAPPED = """\
@@ -70,7 +70,7 @@ def test_a_checkpoint_that_is_rewritten_in_place_is_complete_at_every_moment(pla
     for n in range(4):
         model = {"model/config.json": str(n), "model/model.safetensors": tensors(n)}
         write(root, {"last.ckpt": bytes([n]) * 3000, **model}, age=60 - n)
-        publisher.round(NEVER)
+        settle(publisher)
         assert sorted(place.complete()) == ["last.ckpt", "model"]
         (last,) = [one for one in place.contents().checkpoints if one.path == "last.ckpt"]
         assert last.version == n + 1
@@ -131,9 +131,9 @@ def test_a_file_of_an_earlier_time_that_takes_the_place_of_a_newer_one_is_the_ne
     """``cp -p best.pt last.pt``, or a clock that is put back."""
     write(root, {"last.pt": "first"}, age=100)
     publisher = place.publisher(root)
-    publisher.round(NEVER)
+    settle(publisher)
     write(root, {"last.pt": "the second"}, age=9000)
-    publisher.round(NEVER)
+    settle(publisher)
     assert place.complete() == ["last.pt"], "one version, and its digest is right"
     assert place.get("last.pt") == b"the second"
 
@@ -173,7 +173,7 @@ def test_old_checkpoints_are_removed_but_never_the_newest_nor_what_a_pointer_nam
         write(root, {f"checkpoint-{n}/model.pt": str(n), f"checkpoint-{n}/trainer_state.json": "{}"}, age=100 - n)
         if n == 2:
             write(root, {"latest": "checkpoint-2"})
-        publisher.round(NEVER)
+        settle(publisher)
     assert place.complete() == ["checkpoint-5", "checkpoint-4", "checkpoint-2"]
     end(publisher)
     assert place.complete() == ["checkpoint-5", "checkpoint-4", "checkpoint-2"]
@@ -186,7 +186,7 @@ def test_each_kind_of_checkpoint_is_thinned_out_by_itself(place: Place, root: Pa
         write(root, {f"G_{n}.pt": str(n), f"D_{n}.pt": str(n), "last.ckpt": str(n)}, age=100 - n)
         if n == 1:
             write(root, {"best.ckpt": "1"})
-        publisher.round(NEVER)
+        settle(publisher)
     assert sorted(place.complete()) == ["D_3.pt", "D_4.pt", "G_3.pt", "G_4.pt", "best.ckpt", "last.ckpt"]
     assert sorted(place.names()) == ["D_3.pt", "D_4.pt", "G_3.pt", "G_4.pt", "best.ckpt", "last.ckpt"]
     delivery = end(publisher)
@@ -199,7 +199,7 @@ def test_a_link_to_the_newest_directory_is_whole_at_every_moment(place: Place, r
         write(root, {f"step-{n}/a.bin": f"a{n}", f"step-{n}/b.bin": f"b{n}"}, age=60 - n)
         (root / "latest").unlink(missing_ok=True)
         (root / "latest").symlink_to(f"step-{n}")
-        publisher.round(NEVER)
+        settle(publisher)
         assert "latest" in place.complete()
         assert (place.get("latest/a.bin"), place.get("latest/b.bin")) == (f"a{n}".encode(), f"b{n}".encode())
     assert publisher.sender.sent == 8, "the store copies what it has"

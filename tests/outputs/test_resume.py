@@ -12,13 +12,15 @@ import pytest
 from bootstrap.outputs import resume
 from bootstrap.outputs.publisher import Publisher
 from bootstrap.outputs.resume import Resumed
-from tests.outputs.conftest import NEVER, Place, end, tensors, write
+from tests.outputs.conftest import NEVER, Place, end, settle, tensors, write
 
 
 def again(place: Place, root: Path, **options: int) -> tuple[Publisher, Resumed | None]:
     """The next attempt, in a directory of its own."""
     publisher = place.publisher(root, **options)
-    return publisher, resume.restore(publisher, publisher.contents, same_job=True, stop=NEVER, log=place.log)
+    return publisher, resume.restore(
+        publisher, publisher.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log
+    )
 
 
 def local(root: Path) -> dict[str, bytes]:
@@ -76,7 +78,7 @@ def test_a_pointer_to_an_older_checkpoint_brings_that_one_as_well(place: Place, 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_taken(place: Place, root: Path, tmp_path: Path) -> None:
     for n in (1, 2):
         write(root, {f"model-{n}.pt": bytes([n]) * 500}, age=60 - n)
-        place.publisher(root).round(NEVER)
+        settle(place.publisher(root))
     target = place.target()
     target.put("model-2.pt", b"\xff" * 500)
     _, resumed = again(place, tmp_path / "second")
@@ -170,7 +172,7 @@ def test_attempts_go_on_one_after_the_other(place: Place, tmp_path: Path) -> Non
         at = int((here / "last.ckpt").read_bytes()) if resumed else 0
         assert at == attempt - 1
         write(here, {"last.ckpt": str(at + 1), f"step-{at + 1}/x.pt": str(at + 1)}, age=30 - attempt)
-        publisher.round(NEVER)
+        settle(publisher)
     assert place.complete()[0] in ("last.ckpt", "step-3")
     (last,) = [one for one in place.contents().checkpoints if one.path == "last.ckpt"]
     assert (last.attempt, place.get("last.ckpt")) == (3, b"3")

@@ -20,11 +20,14 @@ SCHEMA = 1
 HOME = ".bootstrap/"
 """Where all of it is, below the URL of an output."""
 
+VOID = b'{"schema": 1, "kind": "void"}\n'
+"""In place of a manifest that may not be removed, and stands for nothing any more."""
+
 NEW = HOME + "new/"
 """Contents on their way to a name that is taken."""
 
-LAST_STATE = 0
-"""The version of a checkpoint that several nodes rewrite in place: one, at the end."""
+LAST_STATE = 999_999_999
+"""The version of a checkpoint that several nodes rewrite in place: one, at the end, and behind all others."""
 
 _CHECKPOINT = re.compile(r"checkpoints/(?P<path>.+)/@(?P<attempt>\d+)\.(?P<version>\d+)/node-(?P<node>\d+)\.json")
 _RUN = re.compile(r"runs/(?P<attempt>\d+)/node-(?P<node>\d+)\.json")
@@ -167,8 +170,10 @@ def parents(path: str) -> list[str]:
 
 
 def directory_of(path: str, attempt: int, version: int) -> str:
-    """Where the manifests of one version of a checkpoint are."""
-    return f"{HOME}checkpoints/{path}/@{attempt}.{version}/"
+    """Where the manifests of one version of a checkpoint are. What is newer sorts behind what is older: a listing,
+    which is no picture of one moment, has not yet gone past the newer one when the older one is removed.
+    """
+    return f"{HOME}checkpoints/{path}/@{attempt:06d}.{version:09d}/"
 
 
 def kind_of(key: str) -> tuple[str, dict[str, str]]:
@@ -218,6 +223,10 @@ class WholeCheckpoint:
     def age_key(self) -> tuple[int, float, int]:
         """The greater, the newer."""
         return self.attempt, self.saved, self.version
+
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        return self.path, self.attempt, self.version
 
     def files_for(self, node: int) -> list[File]:
         """The files as ``node`` is to have them: all nodes', and its own where several nodes have a path."""
@@ -313,7 +322,7 @@ def contents(documents: Iterable[tuple[str, bytes]]) -> Contents:
     parts: list[Part] = []
     bad: list[tuple[str, str]] = []
     for key, text in documents:
-        kind, _ = kind_of(key)
+        kind = kind_of(key)[0] if text != VOID else ""
         try:
             if kind == "checkpoint":
                 found = Checkpoint.read(text)
@@ -352,7 +361,7 @@ def contents(documents: Iterable[tuple[str, bytes]]) -> Contents:
 
 
 _LARGEST = 1_000_000
-"""Of an attempt, a version, a node or their number: what is larger is nonsense, and would be counted up to."""
+"""Of an attempt, a node or their number: what is larger is nonsense, and would be counted up to."""
 
 _TIMES = ("saved", "published", "started", "ended", "modified")
 
@@ -404,7 +413,7 @@ def _built(cls: Callable[..., T], found: dict[str, Any]) -> T:
         for name in ("attempt", "node", "nodes", "version", "number"):
             if name in fields:
                 fields[name] = int(fields[name])
-                if not 0 <= fields[name] <= _LARGEST:
+                if not 0 <= fields[name] <= (LAST_STATE if name in ("version", "number") else _LARGEST):
                     raise ValueError(f"{name} is {fields[name]}")
         for name in ("path", "run", "job", "host"):
             if not isinstance(fields.get(name, ""), str):

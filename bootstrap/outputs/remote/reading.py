@@ -16,12 +16,13 @@ from .manifest import Contents, File, WholeCheckpoint
 from .target import Target
 
 _READERS = 8  # objects that are verified at once
+_TRIES = 5  # of a verification, while what is verified is replaced
 
 
 def verify(target: Target, wholes: Iterable[WholeCheckpoint], stop: StopRequest) -> dict[tuple[str, int, int], str]:
     """Read every file of the complete ones; what is wrong with each, "" where nothing is, by path, attempt, version."""
     tasks = [(one, file) for one in wholes if one.complete for each in one.nodes.values() for file in each.files]
-    found = {(one.path, one.attempt, one.version): "" for one, _ in tasks}
+    found = {one.identity: "" for one, _ in tasks}
 
     def beat() -> None:
         if stop.is_set():
@@ -34,8 +35,22 @@ def verify(target: Target, wholes: Iterable[WholeCheckpoint], stop: StopRequest)
         one, file = done.task
         why = done.value()
         if why:
-            found[one.path, one.attempt, one.version] = f"{file.path}: {why}"
+            found[one.identity] = f"{file.path}: {why}"
     return found
+
+
+def verify_all(
+    target: Target, contents: Contents, stop: StopRequest
+) -> tuple[Contents, dict[tuple[str, int, int], str]]:
+    """The same for all that is there, and what was there then: what was replaced while it was read is not damaged."""
+    for tries in range(1, _TRIES + 1):
+        found = verify(target, contents.checkpoints, stop)
+        damaged = [one for one in contents.checkpoints if found.get(one.identity)]
+        by_now = target.contents(surely=True) if damaged else contents
+        if tries == _TRIES or all(one in by_now.checkpoints for one in damaged):
+            break
+        contents = by_now
+    return contents, found
 
 
 def _wrong(target: Target, file: File) -> str:
@@ -145,7 +160,7 @@ def _row(one: WholeCheckpoint, newest: bool, verified: Mapping[tuple[str, int, i
 
 
 def _damage(one: WholeCheckpoint, verified: Mapping[tuple[str, int, int], str]) -> str:
-    return verified.get((one.path, one.attempt, one.version), "")
+    return verified.get(one.identity, "")
 
 
 def _ended(contents: Contents, attempt: int) -> str:

@@ -1,8 +1,8 @@
 """This node's checkpoints in the store: what makes one, what takes the place of an older one, what is removed.
 
 The order that everything hangs on: contents, manifest, pointers. Where a name is taken: contents to
-``.bootstrap/new/``, manifest, the old manifest away, copies at the names, manifest with these (docs/outputs.md says
-why).
+``.bootstrap/new/``, manifest; then, when that has been there for a while, the old manifest away, copies at the names,
+manifest with these (docs/outputs.md says why).
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from ...values import dataclass, field, replace
 from ..local import units
 from ..local.units import Unit
 from .fence import Fence
-from .manifest import LAST_STATE, NEW, Checkpoint, Claim, Contents, File, WholeCheckpoint, parents, whole
+from .lingering import Lingering
+from .manifest import LAST_STATE, NEW, VOID, Checkpoint, Claim, Contents, File, WholeCheckpoint, parents, whole
 from .sending import Known, Sender, state
 from .target import Target
-
-VOID = b'{"schema": 1, "kind": "void"}\n'
-"""In place of a manifest that may not be removed, and stands for nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +75,9 @@ class Shelf:
     """The manifest of this node's newest version of each checkpoint, by its path."""
 
     promised: list[str] = field(default_factory=list)
-    """Checkpoints whose contents are still below ``.bootstrap/new/``."""
+    """Checkpoints that have not taken the place of what is older: their contents may still be in :data:`NEW`."""
 
-    _behind: list[str] = field(default_factory=list)  # keys to be removed at the next sweep: readers may be at them
+    lingering: Lingering = field(default_factory=Lingering)
 
     def attempt_of(self, saved: float) -> int:
         return Fence(self.claim).attempt(self.contents.claims, saved)
@@ -158,8 +156,13 @@ class Shelf:
         self.known.update(gone)
         self.manifests[unit.path] = mine
         self._remember(mine)
-        self.promised = [*(path for path in self.promised if path != unit.path), unit.path]
-        self.keep_promises()
+        self.promise(unit.path)
+        self.lingering.see(self.contents)
+
+    def promise(self, path: str) -> None:
+        """It is to have the place of what is older in time."""
+        if path not in self.promised:
+            self.promised.append(path)
 
     def _saved(self, plan: Sending) -> float:
         """When it was saved: later than what it takes the place of, also where a clock was put back, or a file of an
@@ -170,51 +173,67 @@ class Shelf:
             return plan.unit.modified
         return max(plan.unit.modified, before.saved + 0.001)
 
-    def keep_promises(self) -> None:
-        """Give what is complete the names that are meant for it, in the place of what had them."""
+    def keep_promises(self, *, at_end: bool = False) -> None:
+        """Give what is complete the names that are meant for it, in the place of what had them; not before it has been
+        there for a while, or it is the end.
+        """
+        self.lingering.see(self.contents)
         for path in list(self.promised):
-            mine = self.manifests[path]
-            if self._whole(mine).complete:
-                self._promote(mine)
+            for one in self.contents.checkpoints:
+                mine = one.nodes.get(self.options.node)
+                if mine is None or one.path != path or not one.complete:
+                    continue
+                if at_end or self.lingering.is_over(one):
+                    self._promote(mine)
+                    break
+
+    def sweep(self, *, at_end: bool = False) -> None:
+        """Remove the contents that no manifest has named for a while."""
+        gone = self.lingering.due(at_end=at_end)
+        kept = self._taken()
+        try:
+            self.target.delete(key for key in gone if key not in kept)
+        except BootstrapError as error:
+            self.log.debug(f"what is no longer needed stays below {NEW}: {error}")
 
     def _promote(self, mine: Checkpoint) -> None:
         staged = [file for file in mine.files if file.key.startswith(NEW)]
         plain = {self.options.prefix + file.path for file in staged}
-        old = [
-            each
-            for one in self.contents.checkpoints
-            for each in one.nodes.values()
-            if each.node == mine.node and each.key != mine.key and each.saved <= mine.saved
-            if each.path == mine.path or plain & {file.key for file in each.files}
-        ]
+        others = [each for one in self.contents.checkpoints for each in one.nodes.values()]
+        others = [each for each in others if each.node == mine.node and each.key != mine.key]
+        older = [each for each in others if (each.attempt, each.saved) <= (mine.attempt, mine.saved)]
+        old = [each for each in older if each.path == mine.path or plain & {file.key for file in each.files}]
         self._retire([each.key for each in old])
-        self._behind += [file.key for each in old for file in each.files if file.key.startswith(NEW)]
-        self.sender.forget(plain)
-        self._make_way(plain)
-        for file in staged:
-            if not self.target.copy(file.key, self.options.prefix + file.path):
-                return  # a store that does not copy: they stay where they are
-        if staged:
-            names = {file.path: replace(file, key=self.options.prefix + file.path) for file in staged}
-            mine = replace(mine, files=tuple(names.get(file.path, file) for file in mine.files))
-            self.target.put(mine.key, mine.text())
-            self.manifests[mine.path] = mine
-            self._remember(mine)
-            self.sender.forget({file.key for file in staged})
-            for path in names.keys() & self.known.keys():
-                self.known[path] = Known(self.known[path].state, names[path])
-                self.sender.remember(self.known[path])
-            self._behind += [file.key for file in staged]
-        self.promised.remove(mine.path)
+        self.lingering.let_go(file.key for each in old for file in each.files if file.key.startswith(NEW))
+        if not plain & self._taken():
+            self.sender.forget(plain)
+            self._make_way(plain)
+            for file in staged:
+                if not self.target.copy(file.key, self.options.prefix + file.path):
+                    return  # a store that does not copy: they stay where they are
+            if staged:
+                self._name(mine, staged)
+        if self._is_newest(mine):
+            self.promised.remove(mine.path)
 
-    def sweep(self) -> None:
-        """Remove what was copied to its name a round ago."""
-        behind, self._behind = self._behind, []
-        kept = self._taken()
-        try:
-            self.target.delete(key for key in behind if key not in kept)
-        except BootstrapError as error:
-            self.log.debug(f"what was copied to its name stays below {NEW}, too: {error}")
+    def _name(self, mine: Checkpoint, staged: Sequence[File]) -> None:
+        """The copies are at their names: the manifest says so from here on."""
+        names = {file.path: replace(file, key=self.options.prefix + file.path) for file in staged}
+        mine = replace(mine, files=tuple(names.get(file.path, file) for file in mine.files))
+        self.target.put(mine.key, mine.text())
+        self._remember(mine)
+        self.lingering.let_go(file.key for file in staged)
+        if not self._is_newest(mine):  # then it was copied for those who look at its name only
+            return
+        self.manifests[mine.path] = mine
+        self.sender.forget({file.key for file in staged})
+        for path in names.keys() & self.known.keys():
+            self.known[path] = Known(self.known[path].state, names[path])
+            self.sender.remember(self.known[path])
+
+    def _is_newest(self, mine: Checkpoint) -> bool:
+        newest = self.manifests.get(mine.path)
+        return newest is not None and newest.key == mine.key
 
     # --- names that a directory cannot have side by side ---
 
@@ -257,27 +276,38 @@ class Shelf:
 
     # --- removing ---
 
-    def thin_out(self, named: Collection[str]) -> None:
+    def thin_out(self, named: Collection[str], *, at_end: bool = False) -> None:
         """Remove this node's part of what is beyond the newest complete ones of its kind, but for what a pointer has
-        ``named``. ``best.ckpt`` is no reason to remove a ``step-N``, nor one network's the other's.
+        ``named``. ``best.ckpt`` is no reason to remove a ``step-N``, nor one network's the other's; nor is what has not
+        been there for a while.
         """
-        if self.options.nodes > 1:
-            self.contents = self.target.contents()
-        kept: dict[str, int] = {}
-        for one in [one for one in self.contents.checkpoints if one.complete]:
-            kind = units.series(one.path)
-            kept[kind] = kept.get(kind, 0) + 1
-            mine = one.nodes.get(self.options.node)
-            if kept[kind] <= max(1, self.options.keep) or mine is None or one.path in named:
+        if self.options.keep and self._beyond(named, at_end):
+            if self.options.nodes > 1:
+                self.contents = self.target.contents()
+                self.lingering.see(self.contents)
+            for mine in self._beyond(named, at_end):
+                self._retire([mine.key])
+                taken = self._taken()
+                self.sender.forget(file.key for file in mine.files)
+                try:
+                    self.target.delete([file.key for file in mine.files if file.key not in taken])
+                except BootstrapError as error:
+                    self.log.warning(f"older checkpoints stay, in spite of --keep-checkpoints: {error}")
+                    return
+
+    def _beyond(self, named: Collection[str], at_end: bool) -> list[Checkpoint]:
+        """This node's manifests of what need not be kept."""
+        kept, found = dict[str, set[str]](), list[Checkpoint]()
+        for one in self.contents.checkpoints:
+            if not one.complete or not (at_end or self.lingering.is_over(one)):
                 continue
-            self._retire([mine.key])
-            taken = self._taken() - {file.key for file in mine.files if self.manifests.get(mine.path) == mine}
-            self.sender.forget(file.key for file in mine.files)
-            try:
-                self.target.delete([file.key for file in mine.files if file.key not in taken])
-            except BootstrapError as error:
-                self.log.warning(f"older checkpoints stay, in spite of --keep-checkpoints: {error}")
-                return
+            paths = kept.setdefault(units.series(one.path), set())
+            mine = one.nodes.get(self.options.node)
+            if one.path in paths or len(paths) < max(1, self.options.keep):
+                paths.add(one.path)
+            elif mine is not None and one.path not in named:
+                found.append(mine)
+        return found
 
     def _retire(self, keys: Sequence[str]) -> None:
         """Old manifests, of which something newer has taken the place."""
@@ -301,7 +331,7 @@ class Shelf:
 
     def _whole(self, mine: Checkpoint) -> WholeCheckpoint:
         for one in self.contents.checkpoints:
-            if (one.path, one.attempt, one.version) == (mine.path, mine.attempt, mine.version):
+            if one.identity == (mine.path, mine.attempt, mine.version):
                 return one
         return whole([mine])
 

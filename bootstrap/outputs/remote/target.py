@@ -17,6 +17,9 @@ from .manifest import HOME, NEW, Contents, contents, kind_of
 
 T = TypeVar("T")
 
+_LISTINGS = 5
+"""At most, for one look at what is there."""
+
 
 class Target:
     """Keys given and taken are relative to the URL. Every method raises classes of ``bootstrap.errors``, and
@@ -52,8 +55,23 @@ class Target:
         found = self.asking(lambda: list(self.store.entries(prefix)))
         return [Entry(one.key[len(self.base) :], one.size, one.etag, one.mtime) for one in found]
 
-    def contents(self) -> Contents:
-        """What all documents say. Read again only where they have changed."""
+    def contents(self, *, surely: bool = False) -> Contents:
+        """What all documents say. Read again only where they have changed.
+
+        A listing is no picture of one moment: where a document has gone meanwhile, it is listed again, since something
+        newer has taken its place; with ``surely`` also where there are attempts and nothing of theirs is complete.
+        """
+        doubts = int(surely)
+        for _ in range(_LISTINGS):
+            found, all_read = self._contents()
+            nothing = found.newest is None and bool(found.claims or found.checkpoints)
+            if all_read and not (nothing and doubts):
+                break
+            doubts -= int(all_read)
+        return found
+
+    def _contents(self) -> tuple[Contents, bool]:
+        """And whether all that was listed could be read."""
         entries = [one for one in self.listed() if not one.key.startswith(NEW)]
         wanted = [(one.key, one.etag or str(one.mtime)) for one in entries if kind_of(one.key[len(HOME) :])[0]]
         missing = [one for one in wanted if one not in self._read]
@@ -61,7 +79,7 @@ class Target:
         known = {one: self._read[one] for one in wanted if one in self._read}
         known.update((one, text) for one, text in zip(missing, texts, strict=True) if text is not None)
         self._read = known
-        return contents((key[len(HOME) :], text) for (key, _), text in known.items())
+        return contents((key[len(HOME) :], text) for (key, _), text in known.items()), len(known) == len(wanted)
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         if not keys:
@@ -70,7 +88,6 @@ class Target:
         return self.asking(lambda: writer.get([self.key(key) for key in keys]))
 
     def put(self, key: str, text: bytes) -> None:
-
         writer = self.store.light_writer()
         self.asking(lambda: writer.put(self.key(key), Inline(text)))
 
