@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from ..errors import PlatformIncomplete
@@ -69,9 +70,10 @@ def slots_per_node(environ: Mapping[str, str], root: Path) -> tuple[int, str]:
         if value.isascii() and value.isdecimal() and int(value) > 0:
             return int(value), name
     for name in ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES"):
-        devices = [part for part in environ.get(name, "").split(",") if part.strip()]
-        if devices and not devices[0].strip().startswith("-"):  # "-1" is the usual way to hide all of them
-            return len(devices), name
+        devices = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+        # "-1" hides itself and what follows, to CUDA as well: alone it is the usual way to hide all of them.
+        if visible := len(list(takewhile(lambda device: not device.startswith("-"), devices))):
+            return visible, name
     for kind in ("nvidia", "davinci"):
         # numbered files only: nvidiactl and davinci_manager are not cards
         if cards := sum(path.name[len(kind) :].isdecimal() for path in (root / "dev").glob(f"{kind}*")):

@@ -122,6 +122,8 @@ def test_an_interface_named_by_the_platform_becomes_the_default_the_newer_name_f
         ({"MA_NUM_GPUS": "0"}, [], 0),
         ({"CUDA_VISIBLE_DEVICES": "0,1,3"}, [], 3),
         ({"CUDA_VISIBLE_DEVICES": "-1"}, [], 0),
+        ({"CUDA_VISIBLE_DEVICES": "-1,0,1"}, [], 0),
+        ({"CUDA_VISIBLE_DEVICES": "0, 2, -1, 1"}, [], 2),
         ({"ASCEND_RT_VISIBLE_DEVICES": "0,1"}, [], 2),
         ({}, ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"], 2),
         ({}, ["davinci0", "davinci1", "davinci2", "davinci_manager"], 3),

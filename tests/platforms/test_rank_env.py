@@ -64,6 +64,8 @@ def test_kubeflows_trainer_v2_is_a_cluster(without: str, tmp_path: Path) -> None
     """It sets torchrun's variables, and neither RANK nor WORLD_SIZE."""
     facts = identify({name: value for name, value in TRAINER_V2.items() if name != without}, root=tmp_path)
     assert (facts.platform, facts.apart, facts.warnings) == ("rank-env", "", ())
+    rank = "JOB_COMPLETION_INDEX" if without == "PET_NODE_RANK" else "PET_NODE_RANK"
+    assert f" PET_NNODES, {rank}, PET_MASTER_ADDR" in f" {facts.reason}"
     cluster = facts.cluster
     assert (cluster.size, cluster.node_rank, cluster.slots) == (2, 1, 4)
     assert (cluster.master.host, cluster.master.port) == ("mnist-node-0-0.mnist", 29400)

@@ -113,6 +113,8 @@ def test_the_variable_beats_the_file_of_the_same_task(read, tmp_path: Path) -> N
         (master_and_workers("gpu-machine-7", 0), PlatformIncomplete, "gpu-machine-7"),
         (master_and_workers("x", 0, RANK="7", WORLD_SIZE="4"), ClusterMismatch, "RANK=7"),
         (workers(2, 2), ClusterMismatch, "VC_TASK_INDEX=2"),
+        (workers(4, 5), ClusterMismatch, "has indexes 0 to 3"),
+        (master_and_workers("train-worker-2", 3), ClusterMismatch, "has indexes 0 to 2"),
         (workers(4, 0, VC_WORKER_HOSTS="fixed.train"), ClusterMismatch, "fixed hostname"),
         (workers(2, 0, VC_WORKER_HOSTS="a,a"), ClusterMismatch, "more than once"),
         (workers(2, 0, VC_TASK_INDEX="0x1"), PlatformIncomplete, "VC_TASK_INDEX"),
