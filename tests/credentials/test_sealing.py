@@ -150,21 +150,23 @@ def test_the_command_makes_a_key_seals_and_opens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "stdin", "message"),
+    ("argv", "stdin", "code", "message"),
     [
-        (["encrypt", "NAME"], "x", "no key file is given"),
-        (["encrypt", "--key-file", "KEY", "NOT-A-NAME"], "x", "cannot be a variable's name (NOT-A-NAME)"),
-        (["encrypt", "--key-file", "KEY", "NAME"], "", "there is nothing to encrypt (NAME): stdin was empty"),
-        (["encrypt", "--key-file", "KEY", "NAME"], "a\0b", "no variable can hold a zero byte"),
-        (["decrypt", "--key-file", "KEY", "NAME"], "v1:AAAA", "not a sealed text (NAME)"),
-        (["encrypt", "--key-file", "/no/key", "NAME"], "x", "the key file cannot be read (/no/key)"),
-        (["keygen", "/no/such/directory/key"], "", "the key file cannot be written (/no/such/directory/key)"),
-        (["keygen", "KEY"], "", "the key file exists already"),
+        (["encrypt", "NAME"], "x", 101, "no key file is given"),
+        (["encrypt", "--key-file", "KEY", "NOT-A-NAME"], "x", 101, "cannot be a variable's name (NOT-A-NAME)"),
+        (["encrypt", "--key-file", "KEY", "NAME"], "", 101, "there is nothing to encrypt (NAME): stdin was empty"),
+        (["encrypt", "--key-file", "KEY", "NAME"], "a\0b", 101, "no variable can hold a zero byte"),
+        (["decrypt", "--key-file", "KEY", "NAME"], "v1:AAAA", 117, "not a sealed text (NAME)"),
+        (["encrypt", "--key-file", "/no/key", "NAME"], "x", 117, "the key file cannot be read (/no/key)"),
+        (["keygen", "/no/such/directory/key"], "", 115, "the key file cannot be written (/no/such/directory/key)"),
+        (["keygen", "KEY"], "", 115, "the key file exists already"),
     ],
 )
-def test_bad_input_of_the_command_is_one_message(key_file: str, argv: list[str], stdin: str, message: str) -> None:
+def test_bad_input_of_the_command_is_one_message(
+    key_file: str, argv: list[str], stdin: str, code: int, message: str
+) -> None:
     ended = bootstrap(*[key_file if word == "KEY" else word for word in argv], stdin=stdin)
-    assert ended.returncode in (101, 115, 117)
+    assert ended.returncode == code, ended.stderr
     assert message in ended.stderr and "Traceback" not in ended.stderr and ended.stdout == ""
 
 

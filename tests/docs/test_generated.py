@@ -25,6 +25,15 @@ def test_the_page_of_settings_lists_each_once() -> None:
         assert knob.help.replace("|", "\\|").replace("<", "&lt;") in row
 
 
+@pytest.mark.parametrize("page", ["docs/settings.md", "docs/zh/settings.md"])
+def test_the_default_that_a_page_tells_is_what_the_setting_has(page: str) -> None:
+    rows = (generate.PROJECT / page).read_text().splitlines()
+    for name, knob, default in knobs():
+        (row,) = [row for row in rows if f"| `{variable(name)}` |" in row]
+        told = row.split("|")[3].strip()
+        assert knob.parse(told) == default if told else default in ("", ()), row
+
+
 def test_the_page_of_exit_codes_lists_each_once() -> None:
     rows = (generate.PROJECT / "docs/exit-codes.md").read_text().splitlines()
     for kind in catalogue():

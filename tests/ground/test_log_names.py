@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -128,16 +127,6 @@ def test_a_node_has_its_place_by_its_rank_before_what_sets_it_apart(rank: int, a
 @pytest.mark.parametrize("name", ["node-0/a.log", "node-01/a.log", "node-1", "xnode-1/a.log", "node--1/a.log"])
 def test_what_is_no_nodes_directory_is_none(name: str) -> None:
     assert log_names.node_and_rest(name) is None
-
-
-def test_the_moment_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Shanghai")
-    time.tzset()
-    try:
-        assert AttemptDirectory.starting("a.log", 0, 1, 0).began == "19700101T000000Z"
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_nobody_else_spells_them() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,10 +122,12 @@ def test_a_base_whose_names_and_numbers_are_taken_gets_the_documented_user(
     assert not [name for name in ids(told, "error", "warning") if name.startswith(("user", "directory"))], told
 
 
-def check(bootstrap: str, *words: str) -> dict[str, object]:
+def check(bootstrap: str, *words: str) -> dict[str, Any]:
     told = subprocess.run([bootstrap, "check-image", "--format", "json", *words], text=True, capture_output=True)
     assert told.returncode in (0, 1), told.stderr
-    return json.loads(told.stdout)  # type: ignore[no-any-return]
+    answer: dict[str, Any] = json.loads(told.stdout)
+    assert told.returncode == any(finding["level"] == "error" for finding in answer["findings"])
+    return answer
 
 
 def ids(told: dict[str, object], *levels: str) -> list[str]:
