@@ -62,6 +62,8 @@ def test_a_shell_script_that_calls_a_launcher_runs_once(launcher: str, words: st
         "LAUNCH=(torchrun --max-restarts 0)\n${LAUNCH[@]} train.py",
         "/opt/conda/bin/torchrun train.py",
         "$PYTHON -m torch.distributed.run train.py",
+        "declare -a RUN='torchrun train.py'; $RUN",
+        "bash -c torchrun",
         "${PY:-python} -u -m torch.distributed.launch train.py",
         "python3.10 -W ignore -m torch.distributed.run train.py",
         "python /opt/conda/bin/torchrun train.py",

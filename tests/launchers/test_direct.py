@@ -51,6 +51,19 @@ def test_several_nodes_of_one_process_get_process_ranks_too() -> None:
     assert found["NPROC_PER_NODE"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("of", "master", "port"),
+    [
+        (SINGLE, "this node", "listed for node 0 by BATCH_j.0_HOSTS"),
+        (cluster(), "node 0 of the test", "listed for node 0 by the test"),
+        (cluster(port=None), "node 0 of the test", "the default"),
+    ],
+)
+def test_each_says_where_it_is_from(of: Cluster, master: str, port: str) -> None:
+    told = {variable.name: variable.why for variable in environment(of, {})}
+    assert (told["MASTER_ADDR"], told["MASTER_PORT"], told["NNODES"]) == (master, port, of.source)
+
+
 def test_slots_that_nobody_knows_are_not_made_up() -> None:
     assert "NPROC_PER_NODE" not in values(cluster(slots=0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,43 @@ def test_every_launcher_keeps_the_commands_own_arguments_at_the_end(name: str) -
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_no_launcher_passes_node_ranks_off_as_process_ranks(name: str) -> None:
     assert not values(plan(name, situation())).keys() & {"RANK", "WORLD_SIZE", "LOCAL_RANK"}
+
+
+ALONE: dict[str, tuple[str, dict[str, str]]] = {
+    "direct": (
+        "",
+        {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "6000", "NNODES": "1", "NODE_RANK": "0", "NPROC_PER_NODE": "8"},
+    ),
+    "torchrun": ("python3 -m torch.distributed.run", {"PET_NPROC_PER_NODE": "8", "PET_STANDALONE": "1"}),
+    "paddle": ("python3 -m paddle.distributed.launch --nproc_per_node 8", {}),
+    "mpi": ("mpirun --allow-run-as-root -np 8", {}),
+    "deepspeed": ("python3 -m deepspeed.launcher.runner --num_gpus 8 --master_port 6000", {}),
+    "tensorflow": ("", {}),
+    "ray": ("", {"RAY_ADDRESS": "127.0.0.1:6379"}),
+    "msrun": (
+        "msrun --worker_num 8 --local_worker_num 8 --master_addr 127.0.0.1 --master_port 6000 --log_dir /tmp/d/msrun "
+        "--join True",
+        {},
+    ),
+    "jax": ("", {}),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHERS.keys() - {"ascend"})  # of which test_per_device tells
+def test_a_single_node_is_itself_with_each_launcher(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    made = plan(name, situation(**SINGLE))
+    start, told = ALONE[name]
+    assert (made.command, values(made)) == ((*start.split(), *COMMAND), told)
+    assert (made.files, made.remove, made.follows_node_0, made.beside_needs) == ((), (), False, None)
+    head = ("ray", "start", "--head", "--port=6379", "--node-ip-address=127.0.0.1", "--block")
+    assert (made.beside, made.beside_opens) == ((head, ("127.0.0.1", 6379)) if name == "ray" else ((), None))
+
+
+def test_only_root_tells_mpirun_that_root_may_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for where in (situation(rank=0), situation(**SINGLE)):
+        assert "--allow-run-as-root" not in plan("mpi", where).command
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
