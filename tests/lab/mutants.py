@@ -5,8 +5,9 @@
 
 The mutants are cosmic-ray's (the extra ``mutants``). They are made in a clone of the committed tree with an environment
 of its own, since the tests start the installed command as well; ``--directory`` keeps it for the next time. A mutant
-that lives is a place to look at, not a verdict: some change nothing that anybody could see. Those of annotations, which
-are never evaluated here, are not tried.
+that lives is a place to look at, not a verdict: some change nothing that anybody could see. Tried are those that
+somebody could have written by mistake: a plus for a minus, ``<`` for ``<=``, ``or`` for ``and``, one more or less, a
+loop that does nothing; not ``a ** b`` for a path's ``a / b``, and nothing in annotations and decorators.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import ast
 import json
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -35,6 +37,17 @@ test-command = {command}
 name = "local"
 """
 _ROWS = ("work_items", "mutation_specs", "work_results")
+_MISTAKES = {
+    "ReplaceBinaryOperator": (
+        "Add_Sub", "Sub_Add", "Mul_Div", "FloorDiv_Mul", "Mod_FloorDiv", "LShift_RShift", "RShift_LShift",
+        "BitAnd_BitOr", "BitOr_BitAnd",
+    ),
+    "ReplaceComparisonOperator": (
+        "Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is", "In_NotIn", "NotIn_In",
+        "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Lt_Gt", "Gt_Lt", "LtE_GtE", "GtE_LtE",
+    ),
+}  # fmt: skip
+"""Of the operators that are replaced by any other: the pairs that are taken for each other."""
 
 
 def main() -> int:
@@ -90,14 +103,18 @@ def cosmic_ray(place: Path, *words: str) -> None:
 
 
 def sample(session: Path, root: Path, most: int, seed: int) -> int:
-    """Keep ``most`` of the session's mutants of what is evaluated; how many are left."""
+    """Keep ``most`` of the session's mutants that are likely mistakes; how many are left."""
     with closing(sqlite3.connect(session)) as database, database:
         # In an order of theirs: ids are made up anew each time, and one seed is to draw the same mutants of one source.
-        query = "SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs"
+        query = "SELECT job_id, module_path, operator_name, start_pos_row, start_pos_col FROM mutation_specs"
         query += " ORDER BY module_path, operator_name, operator_args, occurrence"
         every = list(database.execute(query))
-        hints = {path: set(annotated((root / path).read_text())) for path in {row[1] for row in every}}
-        jobs = [job for job, path, row, column in every if not any(_within(span, row, column) for span in hints[path])]
+        unseen = {path: set(unseen_in((root / path).read_text())) for path in {row[1] for row in every}}
+        jobs = [
+            job
+            for job, path, operator, *place in every
+            if likely(operator) and not any(begin <= tuple(place) < end for begin, end in unseen[path])
+        ]
         chosen = set(random.Random(seed).sample(jobs, min(most, len(jobs))))
         for job in {row[0] for row in every} - chosen:
             for table in _ROWS:
@@ -108,16 +125,26 @@ def sample(session: Path, root: Path, most: int, seed: int) -> int:
 Span = tuple[tuple[int, int], tuple[int, int]]
 
 
-def annotated(source: str) -> Iterator[Span]:
-    """Where annotations begin and end, by line and column."""
+def unseen_in(source: str) -> Iterator[Span]:
+    """Where a mutant is no mistake that could be seen, by line and column: annotations, which are never evaluated here;
+    decorators (``frozen=True``); stars and bars of argument lists, which the tool takes for operators.
+    """
     for node in ast.walk(ast.parse(source)):
-        for hint in (getattr(node, "annotation", None), getattr(node, "returns", None)):
-            if isinstance(hint, ast.expr) and hint.end_lineno is not None and hint.end_col_offset is not None:
-                yield (hint.lineno, hint.col_offset), (hint.end_lineno, hint.end_col_offset)
+        decorators = getattr(node, "decorator_list", ())
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None), *decorators):
+            if isinstance(part, ast.expr) and part.end_lineno is not None and part.end_col_offset is not None:
+                yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
+        if isinstance(node, ast.Starred):
+            yield (node.lineno, node.col_offset), (node.lineno, node.col_offset + 1)
+    for line, text in enumerate(source.splitlines(), 1):  # a star with a space behind it is a product
+        for star in re.finditer(r"(?<=[(\s{])\*{1,2}(?=[\w,({])", text):
+            yield (line, star.start()), (line, star.end())
 
 
-def _within(span: Span, row: int, column: int) -> bool:
-    return span[0] <= (row, column) < span[1]
+def likely(operator: str) -> bool:
+    """Whether somebody could have written what this operator of cosmic-ray's makes."""
+    kind, _, pair = operator.rpartition("/")[2].partition("_")
+    return kind != "RemoveDecorator" and (kind not in _MISTAKES or pair in _MISTAKES[kind])
 
 
 def results(session: Path) -> Iterator[dict[str, Any]]:
