@@ -19,6 +19,7 @@ In the store, where a listing alone tells what belongs together and in what orde
     dls-task-0.log.parts/node-0.attempt-1.20261122T013000Z-0c19f3e2/     while it runs: what one attempt has sent
         0000000000000000-0000000000004096     bytes of the output, from and to (not included)
         heartbeat.json                        its last sign of life
+        run.json, samples.jsonl               the run record and the machine's samples, as they were a little earlier
 
 The node and the moment of the start keep two nodes and two attempts apart, even when the second one could not see
 what the first had left. Texts only: nothing is looked up.
@@ -35,6 +36,12 @@ from ..values import dataclass, field
 from .patterns import pattern
 
 HEARTBEAT = "heartbeat.json"
+RECORD = "run.json"
+"""The run record, in a run's own directory."""
+SAMPLES = "samples.jsonl"
+"""The machine's samples, in a run's own directory and among the evidence."""
+LIVE = (HEARTBEAT, RECORD, SAMPLES)
+"""What is in an attempt's directory beside its parts."""
 PROBE = "probe"
 """An object that is made and removed at once, to learn what the store can do."""
 
@@ -73,10 +80,6 @@ def lines(log: str) -> str:
 def record(log: str) -> str:
     """The name under which ``run.json`` is delivered."""
     return _stem(log) + ".run.json"
-
-
-SAMPLES = "samples.jsonl"
-"""The machine's samples, in a run's own directory and among the evidence."""
 
 
 def report(log: str) -> str:

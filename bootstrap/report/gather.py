@@ -25,7 +25,6 @@ TAIL = 1 << 20
 MOST_LINES = 2000
 LONGEST_LINE = 2000  # characters
 _MOST_RECORD = 4 << 20  # bytes
-_RUN_FILES = ("run.json", log_names.SAMPLES)
 
 
 def from_store(store: Store, base: str, attempt: int | None, mask: Mask) -> tuple[list[NodeRun], int]:
@@ -35,7 +34,7 @@ def from_store(store: Store, base: str, attempt: int | None, mask: Mask) -> tupl
     Raises :class:`NothingThere` where there is no run, and what the store says.
     """
     sizes = {entry.key[len(base) :]: entry.size for entry in store.entries(base)}
-    if _RUN_FILES[0] in sizes and attempt is None:
+    if log_names.RECORD in sizes and attempt is None:
         return [_of_run_dir(store, base, sizes, mask)], 0
     found = [_node(store, base, log, sizes, attempt, mask) for log in logs.look(store, base, attempt)]
     known = {log_names.record(log.name) for log in logs.look(store, base, attempt)}
@@ -67,8 +66,8 @@ def of_run(record: Mapping[str, Any], log_file: str, samples: str, mask: Mask) -
 
 
 def _of_run_dir(store: Store, base: str, sizes: Mapping[str, int], mask: Mask) -> NodeRun:
-    record = _document(_read(store, base, _RUN_FILES[0], sizes, _MOST_RECORD), mask)
-    heading, lines = samples_of.read(_read(store, base, _RUN_FILES[1], sizes, MOST_SAMPLES))
+    record = _document(_read(store, base, log_names.RECORD, sizes, _MOST_RECORD), mask)
+    heading, lines = samples_of.read(_read(store, base, log_names.SAMPLES, sizes, MOST_SAMPLES))
     log_file = part(record, "log_file")
     return NodeRun(
         whole(part(record, "node", "rank")) or 0,
@@ -82,9 +81,12 @@ def _of_run_dir(store: Store, base: str, sizes: Mapping[str, int], mask: Mask) -
 def _node(store: Store, base: str, log: NodeLog, sizes: Mapping[str, int], attempt: int | None, mask: Mask) -> NodeRun:
     run_dir = log_names.run_dir(log.name)
     named: Callable[[str], str] = str if attempt is None else lambda name: log_names.of_attempt(name, attempt)
-    record = _first(store, base, [named(log_names.record(log.name)), named(f"{run_dir}/run.json")], sizes)
-    samples = [named(log_names.evidence(log.name, _RUN_FILES[1])), named(f"{run_dir}/{_RUN_FILES[1]}")]
-    heading, lines = samples_of.read(_first(store, base, samples, sizes))
+    live = {name: key[len(base) :] for name, key in log.attempt.live.items()} if log.attempt is not None else {}
+    delivered = [named(log_names.record(log.name)), named(f"{run_dir}/{log_names.RECORD}")]
+    ended = any(name in sizes for name in delivered)
+    record = _first(store, base, [*delivered, live.get(log_names.RECORD, "")], sizes)
+    samples = [named(log_names.evidence(log.name, log_names.SAMPLES)), named(f"{run_dir}/{log_names.SAMPLES}")]
+    heading, lines = samples_of.read(_first(store, base, [*samples, live.get(log_names.SAMPLES, "")], sizes))
     document = _document(record, mask)
     rank = whole(part(document, "node", "rank"))
     below = log_names.evidence(log.name)
@@ -95,7 +97,7 @@ def _node(store: Store, base: str, log: NodeLog, sizes: Mapping[str, int], attem
         _masked(heading, mask),
         _masked(lines, mask),
         _log_there(store, log, mask),
-        "" if document else log.state(),
+        "" if ended else log.state(),
         tuple((mask(name), size) for name, size in beside),
     )
 

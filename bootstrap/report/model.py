@@ -21,8 +21,8 @@ class LogEnd:
 
 @dataclass(frozen=True, slots=True)
 class NodeRun:
-    """One node. ``record`` is its run.json, empty where there is none (yet); ``state`` says what is known then.
-    ``samples`` are the lines of its samples, ``heading`` the first of them. ``beside``: what else was delivered.
+    """One node. ``record`` is its run.json, empty where there is none (yet); ``state`` says what is known while it has
+    not ended. ``samples`` are the lines of its samples, ``heading`` the first. ``beside``: what else was delivered.
     """
 
     node: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ground.log_names import HEARTBEAT, LogPart, directory_and_name, part_of
+from ..ground.log_names import HEARTBEAT, LIVE, LogPart, directory_and_name, part_of
 from ..storage.model.store import Entry
 from ..values import dataclass, field
 
@@ -20,6 +20,8 @@ class Attempt:
     began: str
     parts: list[tuple[LogPart, Entry]] = field(default_factory=list)
     heartbeat: Entry | None = None
+    live: dict[str, str] = field(default_factory=dict)
+    """The keys of what else was sent while it ran: the run record and the samples."""
 
 
 def attempts(entries: Iterable[Entry], directory: str) -> list[Attempt]:
@@ -37,6 +39,8 @@ def attempts(entries: Iterable[Entry], directory: str) -> list[Attempt]:
             attempt.parts.append((part, entry))
         elif name == HEARTBEAT:
             attempt.heartbeat = entry
+        elif name in LIVE:
+            attempt.live[name] = entry.key
     for attempt in found.values():
         attempt.parts.sort(key=lambda item: item[0])
     return sorted(found.values(), key=lambda attempt: (attempt.log, attempt.node, attempt.began, attempt.number))

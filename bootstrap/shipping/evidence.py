@@ -100,18 +100,18 @@ def _each(
         if stop.is_set():
             return
         try:
-            content = _content(one, min(left, LARGEST), mask)
+            data = content(one, min(left, LARGEST), mask)
             place = place_of(target, log_file, one.name, named)
-            stores.open(target).write(place.path, content)
+            stores.open(target).write(place.path, data)
         except (BootstrapError, OSError, TooMuch) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             yield Delivered(one.path, why=why)
         else:
-            left -= len(content)
-            yield Delivered(one.path, str(place), len(content))
+            left -= len(data)
+            yield Delivered(one.path, str(place), len(data))
 
 
-def _content(one: EvidenceFile, most: int, mask: Callable[[str], str]) -> bytes:
+def content(one: EvidenceFile, most: int, mask: Callable[[str], str]) -> bytes:
     """At most ``most`` bytes of a file, masked. Raises :class:`TooMuch`, and :class:`OSError` for what is not ours."""
     with open(open_own(one.path, os.O_RDONLY), "rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -16,6 +16,7 @@ from ..reporting.record import utc
 from ..storage.model.light_writer import Inline, LightWriter
 from ..values import asdict, dataclass, fields
 from .ending import until_it_works
+from .live_files import LiveFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,26 @@ class HeartbeatWriter:
     """Says again and again that this run is alive, in one object of the log's ``directory`` (a key, or a path)."""
 
     def __init__(
-        self, open_writer: Callable[[], LightWriter], directory: str, *, attempt: int, node: int, interval: float
+        self,
+        open_writer: Callable[[], LightWriter],
+        directory: str,
+        files: LiveFiles,
+        *,
+        attempt: int,
+        node: int,
+        interval: float,
     ) -> None:
-        """Nothing is opened before the first beat."""
-        self._open, self._directory = open_writer, directory
+        """``files`` go beside the heartbeat. Nothing is opened before the first beat."""
+        self._open, self._directory, self._files = open_writer, directory, files
         self._attempt, self._node, self._interval = attempt, node, interval
         self._writer: LightWriter | None = None
 
-    def beat(self, phase: str, shipped: int) -> None:
+    def beat(self, phase: str, shipped: int, *, last: bool = False) -> None:
         """``shipped`` bytes of the log are there. Raises what the store raises."""
-        self._writer = self._writer or self._open()
+        writer = self._writer = self._writer or self._open()
         beat = Heartbeat.now(phase, self._attempt, self._node, shipped, self._interval)
-        self._writer.put(self._directory + HEARTBEAT, Inline(beat.text()))
+        writer.put(self._directory + HEARTBEAT, Inline(beat.text()))
+        self._files.send(lambda name, data: writer.put(self._directory + name, data), last=last)
 
     def end(self, *, delivered: bool, shipped: int, is_remote: bool, stop: StopRequest) -> None:
         """Take the heartbeat away when the log was ``delivered``, and else mark it as the last one.
@@ -78,11 +87,12 @@ class HeartbeatWriter:
             if not is_remote:
                 self._remove_empty()
             return
-        self.beat("ended", shipped)
+        self.beat("ended", shipped, last=True)
 
     def _removed(self, writer: LightWriter, stop: StopRequest) -> bool:
         try:
-            until_it_works(lambda: writer.delete([self._directory + HEARTBEAT]), stop)
+            names = [HEARTBEAT, *self._files.sent]
+            until_it_works(lambda: writer.delete(self._directory + name for name in names), stop)
         except BootstrapError:  # a key that may write, but not delete
             return False
         return True

@@ -23,6 +23,7 @@ from ..storage.model.url import Location
 from ..storage.open import Stores
 from .ending import Failures, LogEnding
 from .heartbeat import HeartbeatWriter
+from .live_files import LiveFiles
 from .mirror import Mirror
 from .source import Source
 from .succession import Succession, base
@@ -45,11 +46,13 @@ class LogShipper:
         *,
         unwritten: Unwritten,
         succession: Succession,
+        files: LiveFiles,
         interval: float,
         node: int,
         phase: Callable[[], str],
         log: Log,
     ) -> None:
+        """``files`` go beside the log's parts while it runs."""
         self._stores, self._target, self._path = stores, target, path
         self._unwritten = unwritten
         self._interval, self._phase, self._log = interval, phase, log
@@ -58,6 +61,7 @@ class LogShipper:
         self._heartbeat = HeartbeatWriter(
             lambda: stores.open(target).light_writer(),
             self._directory,
+            files,
             attempt=succession.attempt,
             node=node,
             interval=interval,

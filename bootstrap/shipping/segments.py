@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import BootstrapError, PermissionDenied, StoreUnavailable
-from ..ground.log_names import HEARTBEAT, PROBE, LogPart
+from ..ground.log_names import LIVE, PROBE, LogPart
 from ..job import StopRequest
 from ..storage.common.workers import TransferStopped
 from ..storage.model.light_writer import SMALLEST_PIECE, Content, Inline, LightWriter
@@ -108,7 +108,7 @@ class Segments:
             found = [entry.key for entry in self._store.entries(self.directory)]
         except PermissionDenied:  # no right to list: then those that we know of
             found = [self.directory + part.name for part in self.parts]
-        self._writer.delete(key for key in found if not key.endswith(HEARTBEAT))
+        self._writer.delete(key for key in found if key.rpartition("/")[2] not in LIVE)
         self.parts.clear()
 
     def _send_next(self, end: int) -> None:

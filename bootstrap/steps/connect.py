@@ -18,6 +18,7 @@ from ..run import Run
 from ..settings import option
 from ..storage.schemes import is_shared, parse
 from ..values import replace
+from .explaining import samples
 
 if TYPE_CHECKING:
     from ..outputs.session import Session
@@ -52,6 +53,7 @@ def _claim(run: Run, decided: Decided, stores: Stores) -> Session:
 
 def start_shipping(run: Run, decided: Decided, stores: Stores) -> LogShipper:
     """What an earlier attempt delivered set aside, and the log sent from here on: a fetch may take an hour, too."""
+    from ..shipping.live_files import LiveFiles
     from ..shipping.logs import LogShipper  # which a job without a log URL need not load
     from ..shipping.succession import BEGAN, Succession
 
@@ -64,13 +66,16 @@ def start_shipping(run: Run, decided: Decided, stores: Stores) -> LogShipper:
     succession.begin(log_file)
     run.record.update(**{BEGAN: succession.began})
     succession.attempt = max(succession.attempt, run.record.attempt)
+    interval = decided.settings.log_interval
+    paths = {log_names.RECORD: Path(job.run_dir, log_names.RECORD), log_names.SAMPLES: Path(samples(job))}
     shipper = LogShipper(
         stores,
         target,
         log_file,
         unwritten=run.unwritten,
         succession=succession,
-        interval=decided.settings.log_interval,
+        files=LiveFiles(paths, since=run.record.began, interval=interval, mask=run.record.mask),
+        interval=interval,
         node=node,
         phase=lambda: run.record.phase,
         log=run.console,

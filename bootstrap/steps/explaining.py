@@ -49,7 +49,7 @@ def bundled(run: Run, found: Found, evidence: list[EvidenceFile], stop: StopRequ
         from ..bundle.pack import GivenText, pack
         from ..bundle.state import state
 
-        record = GivenText("run.json", Words("the run record", "运行记录"), run.record.text())
+        record = GivenText(log_names.RECORD, Words("the run record", "运行记录"), run.record.text())
         search = decided.asked.environ.get("PATH", "")
         items: list[GivenText | FileEnd] = [record, *_files(decided, evidence), *state(search, stop)]
         replace_own(path, pack(items, run.record.mask, decided.language))

@@ -182,7 +182,7 @@ def _banner(chosen: Settings, command: Sequence[str]) -> None:
 def _open_records(run: Run, job: Job, resolved: Resolved) -> None:
     """run.json and the JSON lines. A place that cannot be written costs the record, not the job."""
     try:
-        run.record.place(Path(job.run_dir, "run.json"), job.facts.job_id)
+        run.record.place(Path(job.run_dir, log_names.RECORD), job.facts.job_id)
     except OSError as error:
         run.console.warning(f"no run record on disk: {error}")
     try:

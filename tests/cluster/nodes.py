@@ -14,6 +14,7 @@ from typing import Any
 from tests.cluster.platforms import PLATFORMS, names
 from tests.conftest import lab_or_skip
 from tests.lab.netns import Host, running_hosts
+from tests.lab.processes import end
 from tests.lab.waiting import until
 
 BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
@@ -86,9 +87,8 @@ def several_nodes(
             yield nodes
         finally:
             for node in nodes:
-                if node.process is not None and node.process.poll() is None:
-                    node.process.kill()
-                    node.process.wait()
+                if node.process is not None:
+                    end(node.process)
 
 
 def two_nodes(

@@ -17,6 +17,7 @@ import pytest
 from bootstrap.storage.local.digests import PIECE
 from tests.cluster.nodes import BOOTSTRAP
 from tests.lab.faulty_proxy import FaultyProxy, slow
+from tests.lab.processes import end
 from tests.lab.stores import Bucket, Store, free_ports
 from tests.lab.waiting import until
 
@@ -75,9 +76,7 @@ def started(
         yield nodes
     finally:
         for node in nodes:
-            if node.poll() is None:
-                node.kill()
-            node.wait()
+            end(node)
 
 
 def asked(faulty: FaultyProxy) -> int:

@@ -13,6 +13,7 @@ import pytest
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
+from tests.lab.trees import files_below
 
 FILES = {"a": b"1", "lib/b.py": b"2" * 1000, "ü x": b""}
 
@@ -35,7 +36,7 @@ def make(root: Path, files: dict[str, bytes] = FILES) -> Path:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    found = files_below(root)
     return {name: content for name, content in found.items() if ".bootstrap-" not in name}
 
 

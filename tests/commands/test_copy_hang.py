@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from tests.lab.faulty_proxy import FaultyProxy, unanswered
+from tests.lab.processes import end
 from tests.lab.stores import Store
 from tests.lab.waiting import until
 
@@ -26,6 +27,5 @@ def test_a_store_that_never_answers_does_not_hold_up_a_stop(
         copy.terminate()
         assert copy.wait(20) == 143
     finally:
-        copy.kill()
-        copy.wait()
+        end(copy)
         release.set()

@@ -15,11 +15,12 @@ from tests.commands.conftest import BOOTSTRAP, Run
 from tests.lab.names import with_hosts
 from tests.lab.stores import Bucket, Store
 from tests.lab.strict_proxy import Obs
+from tests.lab.trees import files_below
 
 
 def files(root: Path) -> dict[str, bytes]:
     """The tree; the manifest that lies beside it is ours, and not in it."""
-    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    found = files_below(root)
     return {name: content for name, content in found.items() if not name.startswith(".bootstrap-")}
 
 

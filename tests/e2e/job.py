@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.lab.processes import end
 from tests.lab.waiting import until
 
 BOOTSTRAP = str(Path(sys.executable).with_name("bootstrap"))
@@ -92,9 +93,7 @@ class Container:
         try:
             yield process
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            end(process)
 
     def finish(self, process: subprocess.Popen[bytes]) -> Result:
         stdout, stderr = process.communicate(timeout=LIMIT)

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.trees import files_below
+
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9)
 PASSWD = (
     "root:x:0:0::/root:/bin/sh\nma-user:x:1000:100::/home/ma-user:/bin/bash\nwork:x:1101:1101::/home/work:/bin/bash\n"
@@ -380,9 +382,7 @@ def test_of_an_index_the_image_that_was_saved_is_checked(tmp_path: Path, bootstr
 def test_of_several_images_it_says_which_one_was_checked(tmp_path: Path, bootstrap: str) -> None:
     directory = unpacked(docker_archive(tmp_path / "image.tar", tar_of(good())))
     manifest = json.loads((directory / "manifest.json").read_text())
-    files = {
-        path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()
-    }
+    files = files_below(directory)
     files["manifest.json"] = json.dumps(manifest * 2).encode()
     assert check(bootstrap, archive(tmp_path / "two.tar", files))["kind"] == "docker archive, the first of 2 images"
 

@@ -38,6 +38,7 @@ from bootstrap.storage.open import Stores
 from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import fetch
 from tests.lab.faulty_proxy import FaultyProxy, corrupted, slow
+from tests.lab.processes import end
 from tests.lab.stores import Bucket, running_seaweedfs
 from tests.storage.conftest import MemoryLog
 
@@ -133,8 +134,7 @@ class Node:
         return dict(json.loads(line))
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        end(self.process)
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -228,9 +228,9 @@ def flipping(port: int, at: int, happened: Counter[str]) -> Iterator[int]:
                             happened["bits flipped between nodes"] += 1
                         passed += len(data)
                 target.sendall(data)
-        for end in (source, target):
+        for side in (source, target):
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                side.shutdown(socket.SHUT_RDWR)
 
     def accept() -> None:
         with suppress(OSError):

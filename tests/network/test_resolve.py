@@ -18,6 +18,7 @@ from bootstrap.network.resolve import resolve, resolve_all, resolver
 from tests.conftest import lab_or_skip
 from tests.lab.heard import Heard
 from tests.lab.netns import Host, running_hosts
+from tests.lab.processes import end
 
 
 def test_an_address_is_its_own_answer() -> None:
@@ -87,8 +88,7 @@ def name_server(machine: Host, directory: Path, spoken: str, records: str = "") 
         assert serving.stdout.readline().endswith("ready\n")
         yield known
     finally:
-        serving.kill()
-        serving.communicate()
+        end(serving)
 
 
 def with_resolver(tmp_path: Path, *command: str, server: str = "10.77.0.1") -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from bootstrap.outputs import resume
 from bootstrap.outputs.publisher import Publisher
 from bootstrap.outputs.resume import Resumed
+from tests.lab.trees import files_below
 from tests.outputs.conftest import NEVER, Place, end, settle, tensors, write
 
 
@@ -24,7 +25,7 @@ def again(place: Place, root: Path, **options: int) -> tuple[Publisher, Resumed 
 
 
 def local(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return files_below(root)
 
 
 def test_a_first_attempt_finds_nothing(place: Place, root: Path) -> None:

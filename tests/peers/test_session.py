@@ -24,6 +24,7 @@ from bootstrap.peers.session import Arrival, NodeFailure, Peers, told
 from tests.conftest import lab_or_skip
 from tests.lab.heard import Heard
 from tests.lab.netns import Host, ip, running_hosts
+from tests.lab.processes import end
 from tests.lab.waiting import until
 
 SECRET = b"the job's"
@@ -400,8 +401,7 @@ def processes(commands: list[list[str]]) -> Iterator[list[subprocess.Popen[str]]
         yield running
     finally:
         for process in running:
-            process.kill()
-            process.communicate()
+            end(process)
 
 
 @pytest.mark.parametrize("victim", [0, 2])

@@ -32,6 +32,7 @@ from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import Report, TransferStopped, fetch
 from tests.lab.faulty_proxy import FaultyProxy, slow
 from tests.lab.stores import Bucket
+from tests.lab.trees import files_below
 from tests.lab.waiting import until
 from tests.storage.conftest import MemoryLog, credentials_of
 
@@ -324,7 +325,7 @@ def small(nodes: Making, bucket: Bucket, tree: dict[str, bytes]) -> Making:
 def check_tree(job: Nodes, tree: dict[str, bytes], ranks: Iterable[int]) -> None:
     for rank in ranks:
         root = job.directory / f"node-{rank}"
-        found = {f"small/{path.relative_to(root)}": path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        found = {f"small/{path}": content for path, content in files_below(root).items()}
         assert {key: found[key] for key in tree} == tree, f"node {rank}"
         assert os.access(root / "run.sh", os.X_OK)
 

@@ -15,6 +15,7 @@ from bootstrap.shipping.heartbeat import Heartbeat
 from tests.e2e.conftest import Remote
 from tests.e2e.job import BOOTSTRAP, LIMIT, Container
 from tests.lab.faulty_proxy import FaultyProxy, reset
+from tests.lab.processes import end
 from tests.lab.waiting import until
 from tests.shipping.conftest import enough, heartbeat, live_log, live_size, size
 
@@ -36,8 +37,7 @@ def following(remote: Remote, out: Path, *words: str) -> Iterator[subprocess.Pop
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        end(process)
 
 
 def test_a_running_job_and_then_the_same_job_ended(talker: Container, remote: Remote) -> None:

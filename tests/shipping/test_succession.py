@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.conftest import Remote
 from tests.e2e.job import Container, Result
 from tests.lab.faulty_proxy import FaultyProxy, refused
+from tests.lab.trees import files_below
 from tests.lab.waiting import until
 from tests.shipping.conftest import enough, live_size
 
@@ -50,7 +51,7 @@ def test_who_started_later_has_the_names_whoever_ends_first(
     def stored() -> dict[str, bytes]:
         if kind == "bucket":
             return plain_remote.bucket.tree("")
-        return {str(path.relative_to(nas)): path.read_bytes() for path in nas.rglob("*") if path.is_file()}
+        return files_below(nas)
 
     with older.running(*words(base, "older"), environ=plain_remote.env) as first:
         until(lambda: any("heartbeat" in key for key in stored()), "the older one is on its way")
@@ -148,7 +149,7 @@ def aside(found: Mapping[str, bytes]) -> list[bytes]:
 def stored_in(base: str, remote: Remote, nas: Path) -> dict[str, bytes]:
     if base.startswith("s3:"):
         return remote.bucket.tree("")
-    return {str(path.relative_to(nas)): path.read_bytes() for path in nas.rglob("*") if path.is_file()}
+    return files_below(nas)
 
 
 def test_at_a_clean_end_nothing_stays_beside_the_whole_log(

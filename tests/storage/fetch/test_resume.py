@@ -22,6 +22,7 @@ from bootstrap.storage.local.staging import Staging, of_this_machine, sweep
 from bootstrap.storage.schemes import parse
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
+from tests.lab.processes import end
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import Mover, make_tree, stores_of, tree_of
 from tests.storage.fetch.test_archive import tar
@@ -295,8 +296,7 @@ class Killed:
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(moment)  # any will do: this is not waiting for something
-        process.kill()
-        process.communicate()
+        end(process)
 
     def not_any_more(self) -> None:
         subprocess.run(self.argv, check=True, capture_output=True, timeout=120)
