@@ -5,7 +5,6 @@ Images that a reader has are stand-ins of the same kind. The Dockerfiles are bui
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import tempfile
@@ -41,8 +40,7 @@ def docker(containers: Engine, workshop: Workshop, runtime: str, with_python: st
     reader = Reader(place, None, apart=False)
     reader.program("docker", recipe.docker(containers))
     workshop.image("python", f"FROM {with_python}\nRUN ln -s python3 /usr/bin/python")
-    with (containers.directory / "documentation.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with containers.names_of_documentation():
         containers.podman("rm", "--force", "--ignore", "mine")
         containers.tag(workshop.image("mine", MINE), "localhost/my-image")
         yield reader

@@ -62,15 +62,16 @@ def example(
     if "dist/*.whl" in block.text:
         files["dist"] = request.getfixturevalue("wheel_and_what_it_needs")
         python = workshop.image("python-venv", PYTHON.format(base=workshop.engine.base(include=["python3-venv"])))
-    for base in re.findall(r"^FROM (\S+)", block.text, re.MULTILINE):
-        if base.startswith("modelarts-bootstrap:"):
-            stand_in, name = request.getfixturevalue(base.partition(":")[2].replace("-", "_")), f"localhost/{base}"
-            network = "host"  # packages come from Debian's mirror
-        else:
-            stand_in = request.getfixturevalue("old_python") if base.startswith("python:3.6") else python
-            name = f"docker.io/{base if '/' in base else 'library/' + base}"
-        workshop.engine.tag(stand_in, name)
-    return workshop.image("docs-" + re.sub(r"\W+", "-", str(block).lower()), block.text, files, network=network)
+    with workshop.engine.names_of_documentation():
+        for base in re.findall(r"^FROM (\S+)", block.text, re.MULTILINE):
+            if base.startswith("modelarts-bootstrap:"):
+                stand_in, name = request.getfixturevalue(base.partition(":")[2].replace("-", "_")), f"localhost/{base}"
+                network = "host"  # packages come from Debian's mirror
+            else:
+                stand_in = request.getfixturevalue("old_python") if base.startswith("python:3.6") else python
+                name = f"docker.io/{base if '/' in base else 'library/' + base}"
+            workshop.engine.tag(stand_in, name)
+        return workshop.image("docs-" + re.sub(r"\W+", "-", str(block).lower()), block.text, files, network=network)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ The clone is this one, whose environment is there already; only the build of the
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -40,8 +39,7 @@ def run(containers: Engine, workshop: Workshop, runtime: str, tmp_path: Path) ->
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    with (containers.directory / "documentation.lock").open("w") as lock:  # their images' names are always the same
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with containers.names_of_documentation():
         yield started
 
 

@@ -202,6 +202,15 @@ class Engine:
         housekeeping.mark(self, name).touch()
         self.podman("tag", image, name)
 
+    @contextlib.contextmanager
+    def names_of_documentation(self) -> Iterator[None]:
+        """What documentation and examples call their images and those these are made of is always the same: nobody else
+        gives the names to something else meanwhile.
+        """
+        with (self.directory / "documentation.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     # --- containers
 
     def run(
