@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .patterns import pattern
 
 PYTHON = pattern(r"(python|pypy)[0-9.]*[dmt]?$")
-SHELL = pattern(r"(ba|da|z|k|mk|a)?sh$")
+SHELL = pattern(r"(ba|da|z|k|mk|a|fi|c|tc)?sh$")
 _PYTHON_OPTIONS_WITH_VALUE = "WX"
 _SHELL_OPTIONS_WITH_VALUE = "oO"
 _SHELL_LONG_WITH_VALUE = ("--rcfile", "--init-file")
@@ -26,6 +26,25 @@ def script_of(argv: Sequence[str]) -> str | None:
         return _script(
             argv[1:], stop="cs", with_value=_SHELL_OPTIONS_WITH_VALUE, long_with_value=_SHELL_LONG_WITH_VALUE
         )
+    return None
+
+
+def text_of(argv: Sequence[str]) -> str | None:
+    """The script in the words of a shell's command: that of ``bash -euo pipefail -c SCRIPT``; None if there is none."""
+    rest = iter(argv[1:])
+    in_words = False
+    for word in rest:
+        if word in ("--", "-"):
+            return next(rest, None) if in_words else None
+        if word.startswith("--"):
+            if word in _SHELL_LONG_WITH_VALUE:
+                next(rest, None)
+        elif word[:1] in ("-", "+"):
+            in_words = in_words or (word[0] == "-" and "c" in word)
+            for _ in range(sum(word.count(letter) for letter in _SHELL_OPTIONS_WITH_VALUE)):
+                next(rest, None)
+        else:
+            return word if in_words else None
     return None
 
 

@@ -17,13 +17,30 @@ from ..ground.argv import PYTHON, SHELL, script_of
 from ..ground.patterns import pattern
 from .launcher import Call
 from .table import LAUNCHERS
+from .wrappers import program_of, text_behind_c
 
-_OTHERS = ("accelerate launch", "-m accelerate.commands.launch", "colossalai run", "composer", "srun")
+_OTHERS = (
+    *("accelerate launch", "accelerate-launch", "-m accelerate.commands.launch", "colossalai run", "composer", "srun"),
+    *("llamafactory-cli train", "swift sft", "swift pt", "swift rlhf", "xtuner train", "tune run", "axolotl train"),
+    *("lightning run", "fabric run", "torchx run", "-m torch_xla.distributed.xla_dist"),
+)
 """Launchers that are not in the table: what they read is their own business, but that they start processes is known."""
+
+OTHERS_FLAGS = {
+    **dict.fromkeys(
+        ("accelerate launch", "accelerate-launch", "-m accelerate.commands.launch"),
+        ("--num_machines", "--machine_rank", "--main_process_ip", "--config_file", "--deepspeed_hostfile"),
+    ),
+    "colossalai run": ("--host", "--hostfile", "--nnodes", "--node_rank", "--master_addr"),
+    "lightning run": ("--num-nodes", "--node-rank", "--main-address"),
+    "fabric run": ("--num-nodes", "--node-rank", "--main-address"),
+    "tune run": ("--nnodes", "--node-rank", "--rdzv-endpoint", "--rdzv-backend"),
+}
+"""Those of them that read nothing of the nodes from the environment, and the flags that tell them."""
 
 _CALLS = {words: row.name for row in LAUNCHERS.values() for words in row.calls} | dict.fromkeys(_OTHERS, "")
 # What is a package or an everyday word, too, is mentioned for other reasons: pip install deepspeed.
-_AMBIGUOUS = ("deepspeed", "composer", "srun")
+_AMBIGUOUS = ("deepspeed", "composer", "srun", "tune run", "lightning run", "fabric run")
 _MENTION = pattern(
     "|".join(
         rf"(?<![\w./-]){re.escape(words.removeprefix('-m '))}(?![\w.-])"
@@ -31,17 +48,11 @@ _MENTION = pattern(
         if words.removeprefix("-m ") not in _AMBIGUOUS
     )
 )
-# Words that run what follows them; their own options and numbers are passed over.
-_IN_FRONT = frozenset(
-    (
-        "env", "exec", "time", "nohup", "sudo", "nice", "ionice", "timeout", "stdbuf", "numactl", "taskset", "setsid",
-        "unbuffer", "chrt", "command", "builtin", "eval", "coproc", "if", "then", "elif", "else", "while", "until",
-        "do", "!",
-    )
-)  # fmt: skip
 # A quotation is kept whole; what ends a command, or begins one inside another, is a part of its own.
 _PARTS = pattern(r"""('[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\;|&\n`(){}])+|\$\(|[;|&\n`(){}]+|['"\\]""", re.DOTALL)
-_FOUND = pattern(r"\$\((?:which|command -v) ([\w./-]+)\)")
+_FOUND = pattern(r"(?:\$\(|`)(?:which|command -v|type -p) ([\w./-]+)[)`]")
+_MODULE = pattern(r"-[bBdEhiIOPqsSuvVx]*m(.*)")
+_SUFFIX = pattern(r"(?<=mpirun)\.\w+$|(?<=mpiexec)\.\w+$")  # Debian's alternatives, MPICH's Hydra
 _UNKNOWN = pattern(r"\$\{[^{}]*\}|\$\(dirname [^()]*\)")
 _DECLARED = ("export", "local", "readonly", "declare", "typeset")
 _LONGEST = 1 << 20  # bytes of a script
@@ -49,13 +60,13 @@ _LONGEST = 1 << 20  # bytes of a script
 
 def of_command(command: Sequence[str], work_dir: str) -> list[Call]:
     """What ``command`` calls, where it starts in ``work_dir``: certain calls first, in their order."""
-    words = list(command)
-    if found := _called(words):
-        return [Call(_CALLS[found], found, "the command", shlex.join(words))]
-    if (text := _inline(words)) is not None:
-        return _sorted(_of_text(text, "the command", work_dir, set()))
+    if found := _called(command):
+        return [Call(_CALLS[found], found, "the command", shlex.join(command))]
+    words = _program(command)
+    if (text := text_behind_c(words)) is not None:
+        return _sorted(_of_text(text, "the command", [work_dir], set()))
     script = shell_script(words, work_dir)
-    return _sorted(_of_file(script, work_dir, set())) if script else []
+    return _sorted(_of_file(script, [work_dir], set())) if script else []
 
 
 def shell_script(words: Sequence[str], work_dir: str) -> Path | None:
@@ -80,23 +91,13 @@ def _sorted(calls: Iterator[Call]) -> list[Call]:
     return sorted(calls, key=lambda call: not call.certain)
 
 
-def _inline(words: Sequence[str]) -> str | None:
-    """The script of ``bash -c SCRIPT``."""
-    if not words or not SHELL.match(os.path.basename(words[0])):
-        return None
-    for place, word in enumerate(words[1:-1], 1):
-        if not word.startswith("-"):
-            return None
-        if not word.startswith("--") and "c" in word:
-            return words[place + 1]
-    return None
-
-
-def _of_file(path: Path, work_dir: str, read: set[str]) -> Iterator[Call]:
-    """``read`` holds the scripts that have been looked at: each is once, however they call each other."""
+def _of_file(path: Path, places: list[str], read: set[str]) -> Iterator[Call]:
+    """``read`` holds the scripts that have been looked at: each is once, however they call each other. ``places`` are
+    the directories that a script may be in when it is called.
+    """
     if (name := os.path.realpath(path)) not in read:
         read.add(name)
-        yield from _of_text(_read(path), path.name, work_dir, read)
+        yield from _of_text(_read(path), path.name, [*places, str(path.parent)], read)
 
 
 def _read(path: Path) -> str:
@@ -108,8 +109,9 @@ def _read(path: Path) -> str:
     return "" if "\0" in text else text  # no script
 
 
-def _of_text(text: str, name: str, work_dir: str, read: set[str]) -> Iterator[Call]:
+def _of_text(text: str, name: str, places: list[str], read: set[str]) -> Iterator[Call]:
     whole = _without_comments(text)
+    places = [*places]
     seen: set[str] = set()
     for number, line in _lines(whole):
         where = name if name == "the command" else f"{name}, line {number}"
@@ -117,10 +119,12 @@ def _of_text(text: str, name: str, work_dir: str, read: set[str]) -> Iterator[Ca
             if found := _called(words):
                 seen.add(found)
                 yield Call(_CALLS[found], found, where, whole)
-            elif (inner := _inline(list(_behind_the_front(words)))) is not None:
-                yield from _of_text(inner, where, work_dir, read)
-            elif script := _script_in(words, work_dir):
-                yield from _of_file(script, work_dir, read)
+            elif (inner := text_behind_c(_program(words))) is not None:
+                yield from _of_text(inner, where, places, read)
+            elif words[0] in ("cd", "pushd") and len(words) > 1:
+                places += [os.path.join(place, words[1]) for place in places]
+            elif script := _script_in(words, places):
+                yield from _of_file(script, places, read)
     for mention in dict.fromkeys(found[0] for found in _MENTION.finditer(whole)):
         words_of = mention if mention in _CALLS else f"-m {mention}"
         if words_of not in seen:
@@ -140,50 +144,45 @@ def _commands(line: str) -> Iterator[list[str]]:
             yield words
 
 
-def _script_in(words: Sequence[str], work_dir: str) -> Path | None:
+def _script_in(words: Sequence[str], places: Sequence[str]) -> Path | None:
     """The script that a line of a script runs, where its name is spelled out."""
-    rest = list(_behind_the_front(words))
+    rest = _program(words)
     if rest[:1] in (["source"], ["."]):
         rest = ["sh", *rest[1:2]]
     rest = [re.sub(r"^\$\w+/", "", word) for word in rest]  # its own directory, more often than not
-    return shell_script(rest, work_dir) if rest else None
+    return next((found for place in places if (found := shell_script(rest, place))), None) if rest else None
 
 
 def _called(words: Sequence[str]) -> str | None:
     """Which of the known calls ``words`` begin with, wrappers such as ``env`` and ``nohup`` passed over."""
-    rest = list(_behind_the_front(words))
+    rest = _program(words)
     if not rest:
         return None
     first = os.path.basename(rest[0])
     if PYTHON.match(first) or first.startswith("$"):  # $PYTHON
         del rest[0]
-        while rest and rest[0].startswith("-") and rest[0] != "-m":
+        while rest and rest[0].startswith("-") and (module := _MODULE.match(rest[0])) is None:
             del rest[: 2 if rest[0] in ("-W", "-X") else 1]
-        if rest[:1] == ["-m"]:
-            module = " ".join(rest[:2])
-            return module if module in _CALLS else None
         if not rest:
             return None
-        first = os.path.basename(rest[0])  # python /opt/conda/bin/torchrun
+        if module := _MODULE.match(rest[0]):  # -m NAME, -um NAME, -mNAME
+            name = f"-m {module[1] or ''.join(rest[1:2])}"
+            return name if name in _CALLS else None
+    return _begins(rest)  # or python /opt/conda/bin/torchrun
+
+
+def _program(words: Sequence[str]) -> list[str]:
+    return program_of(words, lambda rest: _begins(rest) is not None)
+
+
+def _begins(words: Sequence[str]) -> str | None:
+    """Which known call ``words`` begin with."""
+    first = _SUFFIX.sub("", os.path.basename(words[0]))
     for width in (2, 1):
-        candidate = " ".join([first, *rest[1:width]])
+        candidate = " ".join([first, *words[1:width]])
         if candidate in _CALLS:
             return candidate
     return None
-
-
-def _behind_the_front(words: Sequence[str]) -> Iterator[str]:
-    passing, wrapped = True, False
-    for word in words:
-        if passing:
-            if os.path.basename(word) in _IN_FRONT:
-                wrapped = True
-                continue
-            # KEY=value before the command; behind a wrapper its options, and their numbers (timeout 5m, nice -n 10)
-            if re.fullmatch(r"\w+=.*", word, re.DOTALL) or (wrapped and re.fullmatch(r"-.*|[\d.,-]+[smhd]?", word)):
-                continue
-            passing = False
-        yield word
 
 
 def _words(text: str) -> list[str]:

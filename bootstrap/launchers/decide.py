@@ -74,13 +74,16 @@ def _auto(command: tuple[str, ...], cluster: Cluster, work_dir: str, call: Call 
         return Decision(LAUNCHERS[name], notes=(f"launcher {name}: {reason}",))
     row = LAUNCHERS.get(call.launcher, _DIRECT)
     if row.plan_for_call is None:
-        return Decision(_DIRECT, warnings=_untold(call, row) if cluster.size > 1 else ())
+        told = _untold(call, row) if call.launcher else _stranger(call)
+        return Decision(_DIRECT, warnings=told if cluster.size > 1 else ())
     return Decision(row, call, (f"launcher {row.name}: {_calls(call)}, which is told of the nodes by its variables",))
 
 
 def _direct(cluster: Cluster, call: Call | None, environ: Mapping[str, str]) -> Decision:
-    if call is None or cluster.size == 1 or not call.launcher:
+    if call is None or cluster.size == 1:
         return Decision(_DIRECT)
+    if not call.launcher:
+        return Decision(_DIRECT, warnings=_stranger(call))
     row = LAUNCHERS[call.launcher]
     if call.says(*row.node_flags) or any(environ.get(name) for name in row.node_variables):
         return Decision(_DIRECT)
@@ -113,6 +116,19 @@ def _untold(call: Call, row: Launcher) -> tuple[str, ...]:
         return (f"{alone}; give it {_TOLD}",)
     own = f"set BOOTSTRAP_LAUNCHER={row.name} with the program itself as the command"
     return (f"{alone}; give it {_TOLD}, or {own}",)
+
+
+def _stranger(call: Call) -> tuple[str, ...]:
+    """A launcher that is not in the table, by its flags; most of them read the variables that we set."""
+    flags = calls.OTHERS_FLAGS.get(call.words, ())
+    if not flags or call.says(*flags):
+        return ()
+    what = _calls(call) if call.certain else f"{call.where} names {_name(call)}"
+    return (
+        f"{what}, and nothing tells it of the other nodes: each may train alone; give it {' and '.join(flags[:2])}"
+        " ($NNODES, $NODE_RANK) with $MASTER_ADDR and $MASTER_PORT, or set BOOTSTRAP_LAUNCHER=torchrun with the"
+        " program itself as the command",
+    )
 
 
 def _calls(call: Call) -> str:

@@ -161,7 +161,8 @@ def test_a_limit_that_ends_the_wait_is_no_success(ranks: Container, option: str)
 
 
 def test_a_stop_that_ends_who_did_not_save_is_no_success(ranks: Container) -> None:
-    (ranks.work / "run.sh").write_text("sleep 30 & touch ready\n")
+    ended = "while kill -0 $$ 2>/dev/null; do sleep 0.02; done"  # and its status has been taken
+    (ranks.work / "run.sh").write_text(f"( {ended}; sleep 0.2; touch ready; exec sleep 30 ) &\n")
     with ranks.running("--wait-for-output", "--", "bash", "run.sh") as process:
         ranks.wait_for(ranks.work / "ready")
         process.terminate()

@@ -80,14 +80,83 @@ def test_a_shell_script_that_calls_a_launcher_runs_once(launcher: str, words: st
         'echo "step 1 # of 2"; torchrun train.py',
         "echo 'it is # 1' \"and # 2\"; torchrun train.py",
         "echo a#1; torchrun train.py",
+        "`which torchrun` train.py",
+        "python -um torch.distributed.run train.py",
+        "python -mtorch.distributed.run train.py",
+        "conda run --no-capture-output -n torch torchrun train.py",
+        "uv run --with einops torchrun train.py",
+        "sudo -E -u ma-user torchrun train.py",
+        "env -u OMP_NUM_THREADS A=1 torchrun train.py",
+        "su - ma-user -c 'torchrun train.py'",
+        'script -qec "torchrun train.py" /dev/null',
+        "timeout -s INT 5m numactl --cpunodebind 0 --membind=0 torchrun train.py",
+        "nsys profile -o report --trace=cuda,nvtx torchrun train.py",
+        "tini -s -- gosu ma-user torchrun train.py",
+        "flock -n /tmp/lock torchrun train.py",
+        "bash -euo pipefail -c 'torchrun train.py'",
+        "tini -- bash inner.sh",
+        "cd code && bash deeper.sh",
+        "bash code/outer.sh",
     ],
 )
 def test_a_call_is_found_however_it_is_written(text: str, tmp_path: Path) -> None:
-    (tmp_path / "inner.sh").write_text("torchrun train.py\n")
+    (tmp_path / "code").mkdir()
+    for name, line in (("inner.sh", "torchrun"), ("code/deeper.sh", "torchrun"), ("code/outer.sh", "bash deeper.sh")):
+        (tmp_path / name).write_text(f"{line} train.py\n")
     (tmp_path / "run.sh").write_text(f"#!/bin/bash\n{text}\n")
     for command in (("bash", "run.sh"), ("./run.sh",), ("python", "run.sh"), ("bash", "-c", text)):
         (call, *_) = of_command(command, str(tmp_path))
         assert (call.launcher, call.certain) == ("torchrun", True), command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("conda", "run", "-p", "/opt/torch", "torchrun", "train.py"),
+        ("timeout", "5m", "bash", "run.sh"),
+        ("tini", "--", "bash", "run.sh"),
+        ("tini", "--", "./run.sh"),
+        ("sudo", "-u", "ma-user", "bash", "-c", "torchrun train.py"),
+        ("busybox", "sh", "run.sh"),
+        ("mpirun", "-n", "2", "python", "train.py"),
+        ("mpirun.openmpi", "-n", "2", "python", "train.py"),
+        ("/usr/bin/mpiexec.hydra", "-n", "2", "python", "train.py"),
+        ("accelerate-launch", "train.py"),
+        ("llamafactory-cli", "train", "sft.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_is_looked_at_behind_what_runs_it(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text("#!/bin/bash\ntorchrun train.py\n")
+    (tmp_path / "run.sh").chmod(0o755)
+    (call, *_) = of_command(command, str(tmp_path))
+    assert call.certain
+    made = decide("torchrun", command, TWO, str(tmp_path), {})
+    values(made, command)
+    assert made.warnings
+
+
+@pytest.mark.parametrize("asked", ["direct", "auto"])
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        ("accelerate launch train.py", True),
+        ("accelerate launch --num_processes 8 train.py", True),
+        ("python -m accelerate.commands.launch train.py", True),
+        ("accelerate launch --num_machines 2 --machine_rank 1 train.py", False),
+        ("accelerate launch --config_file c.yaml train.py", False),
+        ("colossalai run train.py", True),
+        ("colossalai run --hostfile h train.py", False),
+        ("llamafactory-cli train sft.yaml", False),
+        ("srun train", False),
+    ],
+)
+def test_a_launcher_that_reads_no_variables_is_warned_of_on_several_nodes(
+    words: str, warned: bool, asked: str, tmp_path: Path
+) -> None:
+    made = decide(asked, tuple(words.split()), TWO, str(tmp_path), {})
+    assert bool(made.warnings) == warned
+    assert decide(asked, tuple(words.split()), ONE, str(tmp_path), {}).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -111,6 +180,11 @@ def test_a_name_that_is_only_mentioned_is_a_doubt_and_no_call(text: str, tmp_pat
         "python torchrun_like.py",
         "./my-torchrun.sh",
         "python -m torch.distributed.runner",
+        "timeout 5m train --with deepspeed",
+        "timeout 5m ./train --engine deepspeed",
+        "env A=1 python train.py deepspeed",
+        "bash -o pipefail -c 'python train.py'",
+        "fine-tune run",
     ],
 )
 def test_what_is_no_launcher_is_not_taken_for_one(text: str, tmp_path: Path) -> None:
