@@ -106,6 +106,10 @@ def _pair(value: str) -> tuple[str, str]:
     left, divider, url = value.partition("=")
     if not (left and divider and url):
         raise ValueError("say it as NAME=URL (an output: DIR=URL), such as data=obs://bucket/data/")
+    if re.search(r"[,\s]\s*[^=,\s/:]+\s*=\s*(?:\w+://|/)", url):
+        raise ValueError(
+            "these are several: give each an option of its own; in a variable, ; or a new line divides them"
+        )
     return left, url
 
 

@@ -85,14 +85,15 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     for name in sorted(environ):
         if name in ours or name in others or name in theirs or not environ[name]:
             continue
-        spelled = name.upper().replace("-", "_")
+        shown = name if name.strip() == name else repr(name)
+        spelled = name.strip().upper().replace("-", "_")
         if spelled.startswith(settings.PREFIX) and not spelled.startswith(
             tuple(settings.PREFIX + beginning for beginning in _BEGINNINGS)
         ):
             near = _near(spelled, ours, 0.75)
-            found.append(f"{name} is no setting, and nobody reads it{f'; did you mean {near}?' if near else ''}")
+            found.append(f"{shown} is no setting, and nobody reads it{f'; did you mean {near}?' if near else ''}")
         elif re.match(r"BO?O?TS?TRAP|BOO?S?T", spelled) and (near := _near(spelled, ours, 0.9)):
-            found.append(f"{name} is no setting, and nobody reads it; did you mean {near}?")
+            found.append(f"{shown} is no setting, and nobody reads it; did you mean {near}?")
         elif not spelled.startswith("AWS_ENDPOINT_URL_"):  # boto's for other services
             of_its_prefix = [known for known in theirs if known.startswith(f"{spelled.partition('_')[0]}_")]
             near = next((known for known in of_its_prefix if _mistyped(spelled, known)), "")

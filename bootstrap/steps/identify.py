@@ -22,7 +22,7 @@ from ..reporting.prose import origin
 from ..results import Asked, Decided
 from ..run import Run, bringing_code
 from ..settings import Resolved, Settings
-from ..storage.destination import destination
+from ..storage.destination import check_filled_in, destination
 from ..storage.model.url import shown
 from ..storage.schemes import check_ready, parse
 from ..values import replace
@@ -60,6 +60,8 @@ def step(run: Run, asked: Asked) -> Decided:
         run.console.info(note)
     for warning in (*asked.variables.warnings, *resolved.warnings, *facts.warnings, *moved):
         run.console.warning(warning)
+    if not job.outputs and (idle := _of_outputs(resolved, _MEANS_OUTPUTS)) and not environ.get(INSIDE):
+        run.console.warning(f"no output is ordered (--output DIR=URL), so that nothing comes of {', '.join(idle)}")
     if run.record.attempt > 1:
         run.console.info(f"attempt {run.record.attempt}: an earlier run was here, what it left is kept")
     return Decided(asked, resolved, job, tuple(troubles))
@@ -77,12 +79,35 @@ def check(decided: Decided) -> None:
     if job.code:
         with bringing_code():
             check_url(job.code, job.code_source)
+    for output in job.delivered_outputs:
+        check_filled_in(output.directory, output.source)
+        destination(output.url, output.source)
     for url, said_by in _urls(job):
         check_url(url, said_by)
-    for output in job.delivered_outputs:
-        destination(output.url, output.source)
+    if not job.outputs and (wanted := _of_outputs(decided.resolved, _NEEDS_OUTPUTS)) and not _is_inner(decided):
+        raise UsageError(
+            f"{wanted[0]} needs an output, and none is ordered",
+            remedy="order it with --output DIR=URL (BOOTSTRAP_OUTPUT), or leave this out",
+        )
     if not job.command:
         raise UsageError("no command was given", remedy="write it behind --, such as: bootstrap run -- python train.py")
+
+
+_NEEDS_OUTPUTS = ("resume_from", "require_outputs")
+_MEANS_OUTPUTS = ("checkpoint", "keep_checkpoints", "existing_outputs", "shared_outputs", "output_rate")
+
+
+def _of_outputs(resolved: Resolved, names: Sequence[str]) -> list[str]:
+    """Which of the settings ``names`` a person has set, by what said so; and ``--resume require``, which needs one."""
+    said = [name for name in names if resolved.by_person(name) and getattr(resolved.settings, name)]
+    if names is _NEEDS_OUTPUTS and resolved.settings.resume == "require":
+        said.append("resume")
+    return [resolved.sources[name] for name in said]
+
+
+def _is_inner(decided: Decided) -> bool:
+    """Whether another bootstrap runs this one, whose outputs are not this one's and whose settings are."""
+    return bool(decided.asked.variables.environ.get(INSIDE))
 
 
 def _with_places(wanted: Job, resolved: Resolved, troubles: list[BootstrapError]) -> tuple[Job, list[str]]:
@@ -98,6 +123,15 @@ def _with_places(wanted: Job, resolved: Resolved, troubles: list[BootstrapError]
         except BootstrapError as error:  # nothing is to be delivered there, this word of it included
             troubles.append(error)
             wanted = replace(wanted, log="")
+    for name in ("log_file", "stderr_file", "run_dir"):
+        try:
+            if resolved.by_person(name):
+                check_filled_in(getattr(resolved.settings, name), resolved.sources[name])
+        except BootstrapError as error:
+            troubles.append(error)
+            default = wanted.facts.defaults.get("log_file")
+            unnamed = default.value if default is not None else "/tmp/bootstrap.log"
+            wanted = replace(wanted, log_file=unnamed, run_dir=log_names.run_dir(unnamed))
     apart, ours = apart_from_our_output(wanted.log_file)
     if ours:
         moved.append(f"the log goes to {apart}, and not to {wanted.log_file}: {ours}")

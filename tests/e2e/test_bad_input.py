@@ -591,6 +591,55 @@ def test_a_destination_that_cannot_be_meant_is_refused_before_training(
     assert not Path("/mnt/${JOB}").exists() and not list(container.home.parent.rglob("results"))
 
 
+@pytest.mark.parametrize("setting", ["LOG_FILE", "STDERR_FILE", "RUN_DIR"])
+def test_a_file_of_the_run_whose_name_nobody_filled_in_is_refused_and_not_made(
+    container: Container, setting: str, tmp_path: Path
+) -> None:
+    value = f"{tmp_path}/nas/${{JOB}}/x"
+    result = container.run(*ECHO, environ={f"BOOTSTRAP_{setting}": value})
+    assert result.code == 105, result.stderr
+    assert f"BOOTSTRAP_{setting} = {value}" in result.stderr and not (tmp_path / "nas").exists()
+
+
+def test_a_directory_of_an_output_that_nobody_filled_in_is_refused(container: Container, tmp_path: Path) -> None:
+    result = container.run("--output", f"${{OUT}}={tmp_path}/to", *ECHO)
+    assert result.code == 105 and "${OUT}" in result.stderr
+
+
+@pytest.mark.parametrize("divider", [",", " ", ", ", ",\t"])
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_several_in_one_are_not_one_with_an_odd_name(
+    container: Container, divider: str, how: str, tmp_path: Path
+) -> None:
+    text = f"a={tmp_path}/to-a{divider}b={tmp_path}/to-b"
+    options = ["--output", text] if how == "option" else []
+    result = container.run(*options, *ECHO, environ={} if options else {"BOOTSTRAP_OUTPUT": text})
+    assert result.code == 101, result.stderr
+    assert "these are several" in result.stderr and not list(tmp_path.glob("to-*"))
+
+
+@pytest.mark.parametrize(
+    "words", [["--require-outputs"], ["--resume", "require"], ["--resume-from", "obs://bucket/other/"]], ids=" ".join
+)
+def test_what_needs_an_output_is_refused_where_none_is_ordered(container: Container, words: list[str]) -> None:
+    result = container.run(*words, *ECHO)
+    assert result.failure == (101, "usage")
+    assert words[0] in result.stderr and b"trained" not in result.stdout
+    inner = container.run(*words, *ECHO, environ={"BOOTSTRAP_INSIDE": str(container.tmp)})
+    assert inner.code == 0, "the outputs are another bootstrap's, around this one"
+
+
+def test_what_means_nothing_without_an_output_is_named(container: Container) -> None:
+    result = container.run("--keep-checkpoints", "3", *ECHO, environ={"BOOTSTRAP_CHECKPOINT": "step-*"})
+    assert result.code == 0
+    assert "nothing comes of BOOTSTRAP_CHECKPOINT, --keep-checkpoints" in result.stderr
+
+
+def test_a_blank_around_a_variable_s_name_is_seen(container: Container) -> None:
+    result = container.run(*ECHO, environ={" BOOTSTRAP_OUTPUT": "out=/mnt/x"})
+    assert "' BOOTSTRAP_OUTPUT' is no setting, and nobody reads it; did you mean BOOTSTRAP_OUTPUT?" in result.stderr
+
+
 @pytest.mark.parametrize("bad_first", [True, False])
 def test_one_output_that_cannot_be_written_leaves_nothing_of_the_other(
     container: Container, tmp_path: Path, bad_first: bool
