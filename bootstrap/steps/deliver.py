@@ -115,6 +115,11 @@ def _tell(run: Run, delivery: Delivery) -> None:
         run.console.error(f"{verb}, still on disk: {Path(directory, one.path)}: {one.why}{size}")
     if len(delivery.undelivered) > _TOLD:
         run.console.error(f"and {len(delivery.undelivered) - _TOLD} more, all named in the run record")
+    left_out = delivery.report.left_out if delivery.report is not None else ()
+    for name, why in left_out[:_TOLD]:
+        run.console.warning(f"left out: {Path(directory, name)}: {why}")
+    if len(left_out) > _TOLD:
+        run.console.warning(f"and {len(left_out) - _TOLD} more were left out, all named in the run record")
 
 
 def _recorded(delivery: Delivery) -> dict[str, object]:

@@ -104,6 +104,7 @@ def summary(report: Report) -> dict[str, object]:
         "skipped": report.skipped,
         "seconds": round(report.seconds, 3),
         "failed": [list(item) for item in report.failed],
+        **({"left_out": [list(item) for item in report.left_out]} if report.left_out else {}),
         **({"verified": dict(report.verified)} if report.verified else {}),
         **({"revision": report.revision} if report.revision else {}),
     }

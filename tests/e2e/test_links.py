@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.e2e.conftest import Remote
 from tests.e2e.job import Container
 
@@ -28,3 +30,21 @@ def test_a_link_that_leads_out_of_an_output_was_ordered_and_is_not_delivered(
     assert container.run(*out, "--links", "all", *make, environ=plain_remote.env).code == 0
     assert plain_remote.bucket.results("o/") == {"best.pt": b"w\n"}
     assert container.run(*out, "--links", "skip", *make, environ=plain_remote.env).code == 0
+
+
+def test_what_cannot_be_sent_is_named_on_the_console_and_in_the_record(container: Container, tmp_path: Path) -> None:
+    """A pipe, a link to what is gone (a blob of a Hugging Face snapshot, say), a link that leads in a ring."""
+    make = "mkfifo out/pipe; ln -s ../blobs/gone out/model.safetensors; ln -s . out/ring; mkdir out/.bootstrap; echo x"
+    result = container.run("--output", f"out={tmp_path}/to", "--", "sh", "-c", f"{make} > out/.bootstrap/mine")
+    assert result.code == 206, result.stderr
+    (delivered,) = result.record["delivered"]
+    assert {name for name, _ in delivered["left_out"]} == {"pipe", "model.safetensors", "ring"}
+    for name in ("pipe", "model.safetensors", "ring"):
+        assert f"left out: {container.work}/out/{name}: " in result.stderr
+    assert [one["path"] for one in delivered["undelivered"]] == [".bootstrap/mine"]
+
+
+def test_an_output_of_nothing_but_links_to_nothing_is_empty(container: Container, tmp_path: Path) -> None:
+    make = ("--", "sh", "-c", "ln -s /nowhere/best.pt out/best.pt")
+    result = container.run("--require-outputs", "--output", f"out={tmp_path}/to", *make)
+    assert result.code == 206 and "an output is empty" in result.stderr

@@ -28,8 +28,9 @@ def noted(delivery: Delivery, work_dir: str, empty: Empty) -> Delivery:
 
 
 def _is_empty(directory: str) -> bool:
-    """Whether there is no file in it, at any depth; a file in its place is something."""
-    return not os.path.isfile(directory) and not any(files for _, _, files in os.walk(directory))
+    """Whether there is no file in it, at any depth; a file in its place is something, a pipe or a link to nothing not."""
+    there = (os.path.join(place, name) for place, _, files in os.walk(directory) for name in files)
+    return not os.path.isfile(directory) and not any(map(os.path.isfile, there))
 
 
 def _about_nothing(output: Output, work_dir: str) -> str:

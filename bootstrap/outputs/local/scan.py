@@ -19,6 +19,7 @@ from ...values import dataclass, field
 Signature = tuple[int, int, int, int]
 """Size, time of the last change in ns, inode and device: what tells one state of a file from the next."""
 
+_MANIFESTS = (".bootstrap/checkpoints/", ".bootstrap/runs/", ".bootstrap/claims/", ".bootstrap/new/")
 _NOBODY = -1  # a leader that no process has: only what descends from us counts
 
 
@@ -58,6 +59,8 @@ def look(root: Path, target: Location, links: LinkPolicy) -> Look:
             ours.append(f"{below}/")  # the target is in the directory: it is not to be sent into itself
     for name in [name for name in items if name.startswith(tuple(ours))]:
         del items[name]
+        if name.startswith(".bootstrap/") and not name.startswith(_MANIFESTS) and name != ".bootstrap/":
+            failed.append((name, "what is in a directory .bootstrap/ has no place beside the manifests there: rename it"))
     return Look(items, failed, left_out)
 
 
