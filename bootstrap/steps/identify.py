@@ -126,7 +126,7 @@ def _with_places(wanted: Job, resolved: Resolved, troubles: list[BootstrapError]
     for name in ("log_file", "stderr_file", "run_dir"):
         try:
             if resolved.by_person(name):
-                check_filled_in(getattr(resolved.settings, name), resolved.sources[name])
+                _check_file(name, getattr(resolved.settings, name), resolved.sources[name])
         except BootstrapError as error:
             troubles.append(error)
             default = wanted.facts.defaults.get("log_file")
@@ -156,6 +156,14 @@ def _with_places(wanted: Job, resolved: Resolved, troubles: list[BootstrapError]
             remedy = "choose another place with --run-dir DIR"
             troubles.append(PathUnusable("the run dir cannot be used", where=planted, remedy=remedy))
     return replace(wanted, log_file=writable, run_dir=run_dir), moved
+
+
+def _check_file(name: str, path: str, said_by: str) -> None:
+    """Raises what is wrong with a path of the run's own that a person has chosen, by its words alone."""
+    check_filled_in(path, said_by)
+    if path.endswith("/") and name != "run_dir":
+        remedy = f"give the file's name as well, such as {path}bootstrap.log"
+        raise PathUnusable("a file is wanted, and this is a directory", where=f"{said_by} = {path}", remedy=remedy)
 
 
 def check_url(url: str, said_by: str) -> None:

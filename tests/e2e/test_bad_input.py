@@ -601,6 +601,15 @@ def test_a_file_of_the_run_whose_name_nobody_filled_in_is_refused_and_not_made(
     assert f"BOOTSTRAP_{setting} = {value}" in result.stderr and not (tmp_path / "nas").exists()
 
 
+@pytest.mark.parametrize("setting", ["LOG_FILE", "STDERR_FILE"])
+def test_a_directory_where_a_file_is_wanted_is_no_file_of_its_name(
+    container: Container, setting: str, tmp_path: Path
+) -> None:
+    result = container.run(*ECHO, environ={f"BOOTSTRAP_{setting}": f"{tmp_path}/naslog/"})
+    assert result.code == 115 and f"{tmp_path}/naslog/bootstrap.log" in result.stderr
+    assert not (tmp_path / "naslog").exists()
+
+
 def test_a_directory_of_an_output_that_nobody_filled_in_is_refused(container: Container, tmp_path: Path) -> None:
     result = container.run("--output", f"${{OUT}}={tmp_path}/to", *ECHO)
     assert result.code == 105 and "${OUT}" in result.stderr

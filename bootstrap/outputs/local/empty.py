@@ -28,7 +28,7 @@ def noted(delivery: Delivery, work_dir: str, empty: Empty) -> Delivery:
 
 
 def _is_empty(directory: str) -> bool:
-    """Whether there is no file in it, at any depth; a file in its place is something, a pipe or a link to nothing not."""
+    """Whether there is no file in it, at any depth: a pipe or a link to nothing is none, a file in its place is."""
     there = (os.path.join(place, name) for place, _, files in os.walk(directory) for name in files)
     return not os.path.isfile(directory) and not any(map(os.path.isfile, there))
 

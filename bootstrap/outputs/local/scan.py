@@ -60,7 +60,9 @@ def look(root: Path, target: Location, links: LinkPolicy) -> Look:
     for name in [name for name in items if name.startswith(tuple(ours))]:
         del items[name]
         if name.startswith(".bootstrap/") and not name.startswith(_MANIFESTS) and name != ".bootstrap/":
-            failed.append((name, "what is in a directory .bootstrap/ has no place beside the manifests there: rename it"))
+            failed.append(
+                (name, "a directory .bootstrap/ has its place at the URL for manifests: give yours another name")
+            )
     return Look(items, failed, left_out)
 
 

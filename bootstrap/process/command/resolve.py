@@ -44,8 +44,14 @@ SHELL_BUILTINS = {
     **dict.fromkeys(("if", "for", "while", "until", "case", "[[", "{", "(", "!"), _WHOLE),
 }
 ACTIVATE = "it works in a shell only: --conda-env NAME runs the command in that environment"
-STARTERS = ("make", "mpirun", "mpiexec", "srun", "xargs", "parallel", "tini", "dumb-init", "busybox")
-"""Programs whose work is to start others, as a shell's is."""
+STARTERS = (
+    *("make", "ninja", "mpirun", "mpiexec", "orterun", "prterun", "srun", "xargs", "parallel", "find", "git", "ssh"),
+    *("tini", "dumb-init", "catatonit", "busybox", "su", "runuser", "gosu", "su-exec", "doas", "setpriv", "chroot"),
+    *("script", "flock", "watch", "unshare", "nsenter", "systemd-run", "strace", "ltrace", "gdb", "valgrind", "perf"),
+    *("nsys", "ncu", "conda", "mamba", "micromamba", "uv", "singularity", "apptainer", "expect", "unbuffer"),
+    *("perl", "ruby", "node", "java", "tclsh"),
+)
+"""Programs whose work is to start others, as a shell's is, and interpreters that do not write through C's stdio."""
 
 WRAPPERS = (
     *("env", "time", "nohup", "sudo", "nice", "ionice", "chrt", "timeout", "numactl", "taskset", "setsid", "stdbuf"),

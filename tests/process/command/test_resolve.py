@@ -290,6 +290,12 @@ def test_what_stands_behind_a_wrapper_is_what_counts(work: Path, argv: list[str]
     assert "-oL" in find(work, *argv[:-3], "sed", "-n", "p", line_buffered=True).argv
 
 
+@pytest.mark.parametrize("name", ["find", "script", "su", "git", "gosu", "perl", "ninja"])
+def test_what_starts_others_and_what_has_buffers_of_its_own_is_spared(work: Path, name: str) -> None:
+    shutil.copy("/bin/true", work / "bin" / name)
+    assert find(work, name, "-x", line_buffered=True).argv == (name, "-x")
+
+
 HELLO = '#include <stdio.h>\nint main(void) { puts("hello"); return 3; }\n'
 
 
