@@ -10,6 +10,7 @@ from bootstrap.job import Cluster, Node
 from bootstrap.launchers import LAUNCHERS
 from bootstrap.launchers.calls import of_command
 from bootstrap.launchers.decide import Decision, decide
+from bootstrap.launchers.launcher import Call
 from bootstrap.launchers.plan import Situation
 
 TWO = Cluster((Node(0, "a", 6000, address="10.0.0.1"), Node(1, "b", 6001, address="10.0.0.2")), 1, 8, "the test")
@@ -256,6 +257,23 @@ def test_what_is_no_text_is_no_script_and_what_is_no_utf_8_is(tmp_path: Path) ->
     (tmp_path / "run.sh").write_bytes("echo 训练\ntorchrun train.py\n".encode("gb18030"))
     (call,) = of_command(("bash", "run.sh"), str(tmp_path))
     assert call.where == "run.sh, line 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("torchrun --nnodes 2 train.py", "--nnodes"),
+        ("--nnodes=2 torchrun", "--nnodes"),
+        ("torchrun --node-rank=1", "--node_rank"),
+        ("ARGS=(--nnodes 2)", "--nnodes"),
+        ("ARGS='--nnodes' torchrun", "--nnodes"),
+        ("torchrun \\\n\t--nnodes\\\n\t2", "--nnodes"),
+        ("echo no--nnodes --nnodes-min 1; torchrun --nnodes 2", "--nnodes"),
+        ("torchrun no--nnodes --nnodes-min 1 train.py", ""),
+    ],
+)
+def test_a_call_says_a_flag_as_a_whole_word_in_either_spelling(text: str, said: str) -> None:
+    assert Call("torchrun", "torchrun", "run.sh", text).says("--nnodes", "--node_rank") == said
 
 
 # --- auto ----------------------------------------------------------------------------------------------------------

@@ -42,6 +42,10 @@ def test_a_directory_that_is_no_virtual_environment_is_refused(tmp_path: Path) -
         venv(str(tmp_path), {})
 
 
+CONDAS_OWN = {"CONDA_EXE": "conda", "CONDA_PYTHON_EXE": "python"}
+"""Where the conda is that an environment belongs to; one outside of any conda belongs to none."""
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with miniconda3 and two environments, laid out as conda does."""
@@ -78,6 +82,8 @@ def test_the_base_a_persons_own_and_a_prefix_are_found(home: Path, asked: str, w
     found = conda(asked.format(home=home), environ_of(home))
     assert found.prefix == home / where
     assert found.variables["CONDA_DEFAULT_ENV"] == named
+    whose = {name: str(home / "miniconda3/bin" / program) for name, program in CONDAS_OWN.items()}
+    assert {name: found.variables.get(name) for name in whose} == (whose if asked != "mine" else dict.fromkeys(whose))
 
 
 @pytest.mark.parametrize(

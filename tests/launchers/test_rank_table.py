@@ -64,6 +64,14 @@ def test_the_old_form_becomes_the_new_one_in_the_order_of_the_pods_numbers() -> 
     assert convert(OLD) == NEW
 
 
+def test_the_first_group_that_has_devices_counts_also_where_it_does_not_say_how_many() -> None:
+    uncounted = [
+        {name: value for name, value in group.items() if name != "device_count"} for group in OLD["group_list"]
+    ]
+    second = old_table(instance(0, "10.1.0.9", "7"))["group_list"][1]
+    assert convert({**OLD, "group_list": [OLD["group_list"][0], uncounted[1], second]}) == NEW
+
+
 def test_the_new_form_is_left_as_it_is() -> None:
     assert convert(NEW) is NEW
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,10 @@ import pytest
 
 from bootstrap.errors import CommandNotExecutable, CommandNotFound, UsageError
 from bootstrap.ground.argv import script_of
+from bootstrap.process.command import elf
 from bootstrap.process.command.resolve import Executable, resolve, shown, without_redirections
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -72,6 +77,7 @@ def test_arguments_are_never_touched(work: Path) -> None:
 
 @pytest.mark.parametrize("redirection", ["2>&1", "2&>1"])
 def test_a_literal_redirection_at_the_end_is_dropped_and_explained(work: Path, redirection: str) -> None:
+    assert find(work, "echo", redirection).argv == ("echo",)
     resolved = find(work, "echo", "x", redirection)
     assert resolved.argv == ("echo", "x")
     assert redirection in resolved.warnings[0]
@@ -81,6 +87,29 @@ def test_a_literal_redirection_at_the_end_is_dropped_and_explained(work: Path, r
 @pytest.mark.parametrize("words", [("echo", "2>&1", "x"), ("2>&1",), ("echo", "> log"), ("echo", "x2>&1")])
 def test_nothing_else_is_dropped(words: tuple[str, ...]) -> None:
     assert without_redirections(words) == (words, ())
+
+
+FILE_1 = """
+import json, sys
+from bootstrap.process.command.resolve import without_redirections
+told = [without_redirections(line.split()) for line in ("echo x 2", "echo 2 x", "echo x", "2")]
+json.dump(told, open("told", "w"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "dropped"), [("1", "1", True), ("1", "other", False), ("log", "log", False), ("", "", False)]
+)
+def test_a_2_at_the_end_is_dropped_where_a_shell_has_read_2_and_a_file_1(
+    work: Path, out: str, err: str, dropped: bool
+) -> None:
+    opened = [(work / file).open("ab") if file else subprocess.PIPE for file in (out, err)]
+    command, environ = [sys.executable, "-c", FILE_1], {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=work, check=True, env=environ, stdout=opened[0], stderr=opened[1])
+    (words, warnings), *others = json.loads((work / "told").read_text())
+    assert words == (["echo", "x"] if dropped else ["echo", "x", "2"])
+    assert ["a file named 1" in warning for warning in warnings] == [True] * dropped
+    assert others == [[["echo", "2", "x"], []], [["echo", "x"], []], [["2"], []]]
 
 
 # --- not found, not executable ---------------------------------------------------------------------------------------
@@ -148,6 +177,40 @@ def test_a_name_that_is_only_a_little_alike_is_not_named(work: Path, name: str, 
     with pytest.raises(CommandNotFound) as caught:
         find(work, name)
     assert other not in str(caught.value)
+
+
+def test_of_names_that_are_near_the_same_stands_first_and_the_shallow_before_the_deep(work: Path) -> None:
+    for name in ("z/eval.py", "a/b/eval.py", "a/eval.py", "a/b/c/eval.py", ".git/eval.py", "eval1.py", "a/eval2.py"):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).touch()
+    with pytest.raises(CommandNotFound) as caught:
+        find(work, sys.executable, "eval.py")
+    assert list((caught.value.facts["nearest"])[:3]) == ["a/eval.py", "z/eval.py", "a/b/eval.py"]
+    assert sorted(list(caught.value.facts["nearest"])[3:]) == ["a/eval2.py", "eval1.py"]
+
+
+def test_at_most_five_are_named(work: Path) -> None:
+    for number in range(4):
+        (work / f"eval{number}.py").touch()
+        (work / f"code/{number}").mkdir()
+        (work / f"code/{number}/eval.py").touch()
+    with pytest.raises(CommandNotFound) as caught:
+        find(work, sys.executable, "eval.py")
+    assert [name.startswith("code/") for name in caught.value.facts["nearest"]] == [True] * 3 + [False] * 2
+
+
+def test_for_a_python_that_is_not_there_the_newest_others_are_named(work: Path) -> None:
+    for name in ("python2", "python3.9", "python3.12", "python3", "pythonic"):
+        program(work / "bin" / name)
+    with pytest.raises(CommandNotFound) as caught:
+        find(work, "python", path=f"{work}/bin:/absent")
+    assert list((caught.value.facts["nearest"])[:3]) == ["python3", "python3.12", "python3.9"]
+    assert caught.value.remedy.startswith("write python3 if that is meant")
+
+
+def test_a_job_directory_that_is_not_there_has_no_names(work: Path) -> None:
+    with pytest.raises(CommandNotFound, match="nothing of a similar name"):
+        resolve(["zzzzqqqqxxxx"], cwd=str(work), environ={}, job_dir=str(work / "absent"))
 
 
 def test_nothing_near_is_said_too(work: Path) -> None:
@@ -329,6 +392,18 @@ def test_a_damaged_program_is_the_kernels_affair(work: Path, damage: bytes) -> N
     file.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(11) + b"\x3e\0" + damage)
     file.chmod(0o755)
     assert find(work, "code/damaged", line_buffered=True).argv[-1] == "code/damaged"
+
+
+def test_a_program_whose_table_of_names_is_cut_is_damaged(work: Path) -> None:
+    found = bytearray(Path(shutil.which("sed") or "").read_bytes())
+    table, count = struct.unpack_from("<Q", found, 32)[0], struct.unpack_from("<H", found, 56)[0]
+    headers = [struct.unpack_from("<IIQQQQQQ", found, table + 56 * number) for number in range(count)]
+    (dynamic,) = (offset for kind, _, offset, *_ in headers if kind == 2)
+    entry = next(at for at in range(dynamic, len(found), 16) if struct.unpack_from("<Q", found, at)[0] == 10)
+    struct.pack_into("<Q", found, entry + 8, 1)  # DT_STRSZ: one byte is left
+    (work / "code/sed").write_bytes(found)
+    assert elf.read(str(work / "code/sed")) is None
+    assert elf.read(shutil.which("sed") or "") is not None
 
 
 def test_an_image_without_stdbuf_does_without(work: Path) -> None:
