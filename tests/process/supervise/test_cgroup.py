@@ -56,6 +56,13 @@ def test_version_2_in_the_hosts_namespace_takes_the_lowest_limit_above(tmp_path:
     assert (found.kills(), found.limit(), found.peak()) == (0, 2 * MIB, None)
 
 
+def test_names_may_have_colons_and_blanks(tmp_path: Path) -> None:
+    """The kernel writes a blank in a place's name as ``\\040``."""
+    files = {"a place/kubepods:pod:1/memory.events": "oom_kill 3\n"}
+    found = layout(tmp_path, "0::/kubepods:pod:1\n", [V2.replace("/fs", "/a\\040place")], files)
+    assert found is not None and found.kills() == 3
+
+
 @pytest.mark.parametrize(("root", "path"), [("/docker/abc", "/docker/abc"), ("/", "/"), ("/elsewhere", "/docker/abc")])
 def test_version_1_as_a_container_sees_it(tmp_path: Path, root: str, path: str) -> None:
     files = {

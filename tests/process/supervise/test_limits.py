@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.job import AskedBy, Ending
+from bootstrap.job import AskedBy, Ending, Log
+from bootstrap.process.stop.signals import Signals
+from bootstrap.process.supervise import restarts
+from bootstrap.process.supervise.launch import Launch
 from bootstrap.process.supervise.restarts import worth_a_retry
 from tests.lab.waiting import until
 from tests.process.conftest import Start, children
+from tests.storage.conftest import MemoryLog
 
 STUCK = (
     "import threading\ndef waits_for_a_peer(): threading.Event().wait()\nprint('begun', flush=True)\nwaits_for_a_peer()"
@@ -111,12 +115,37 @@ def test_a_stop_between_two_lives_ends_it(boot: Start) -> None:
     assert run.output == b"life\nlife\n"
 
 
+def test_the_pause_doubles_and_begins_anew_after_a_long_life(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """The lives are made up: a long one is ten minutes."""
+    lives = iter([(1, 5.0), (1, 5.0), (1, 599.0), (1, 600.0), (1, 5.0), (0, 5.0)])
+    numbers = []
+
+    def life(launch: Launch, signals: Signals, log: Log) -> Ending:
+        numbers.append(launch.environ["BOOTSTRAP_RESTARTS"])
+        status, seconds = next(lives)
+        return Ending(status, started=1000.0, ended=1000.0 + seconds, notes=(f"note {len(numbers)}",))
+
+    monkeypatch.setattr(restarts, "supervise", life)
+    monkeypatch.setattr(restarts, "FIRST_DELAY", 0.01)
+    log = MemoryLog()
+    with Signals() as signals:
+        ending = restarts.supervise_with_restarts(Launch(("x",), {}, str(directory)), signals, log, max_restarts=7)
+    assert [round(facts["in_seconds"], 3) for _, _, facts in log.lines] == [0.01, 0.02, 0.04, 0.01, 0.02]  # type: ignore[call-overload]
+    assert [event for _, event, _ in log.lines][:2] == [
+        f"starting the command again ({number} of 8)" for number in (2, 3)
+    ]
+    assert (numbers, ending.attempts, ending.status) == ([str(number) for number in range(6)], 6, 0)
+    assert ending.notes[:3] == ("note 1", "attempt 1: exit status 1", "note 2") and ending.notes[-1] == "note 6"
+
+
 @pytest.mark.parametrize(
     ("ending", "worth"),
     [
         (Ending(0), False),
         (Ending(1), True),
         (Ending(2), False),
+        (Ending(93), False),
+        (Ending(126), False),
         (Ending(127), False),
         (Ending(None, signal.SIGSEGV), True),
         (Ending(None, signal.SIGKILL, AskedBy.UNKNOWN), True),
