@@ -128,6 +128,22 @@ def test_everything_is_as_before_when_it_is_left() -> None:
     assert set(os.listdir("/proc/self/fd")) == open_before
 
 
+def test_what_was_blocked_when_we_started_is_left_blocked_and_harmless() -> None:
+    """As ``__main__`` does it, for the whole life of the process: what comes behind our work must not end its end."""
+    done = python(
+        PRELUDE
+        + """
+blocked = {signal.SIGTERM, signal.SIGCHLD}
+signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+with Signals() as signals:
+    print(len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked)
+print(*(signal.getsignal(number).name for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1)))
+"""
+    )
+    assert done.stdout.splitlines() == ["0", "True", "SIG_IGN SIG_DFL SIG_DFL"]
+
+
 def test_a_stop_wakes_every_thread_that_waits() -> None:
     stop = Stop()
     woken: list[bool] = []

@@ -12,6 +12,7 @@ from bootstrap.errors import BucketMissing, NothingThere
 from bootstrap.storage.common.recorded_links import LinkPolicy
 from bootstrap.storage.local.staging import of_this_machine
 from bootstrap.storage.local.store import FileStore
+from bootstrap.storage.upload.exchanges import LONG
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
@@ -60,12 +61,13 @@ def test_an_empty_directory_arrives_as_a_marker(seaweedfs: Store, tmp_path: Path
     assert tree_of(tmp_path / "back/out") == {"a": b"a", "empty/": b""}
 
 
-def test_a_large_file_goes_in_parts(seaweedfs: Store, tmp_path: Path) -> None:
+def test_a_large_file_goes_in_parts_and_those_beside_it_of_any_size_as_well(seaweedfs: Store, tmp_path: Path) -> None:
     bucket = seaweedfs.make_bucket()
     content = os.urandom(1 << 20) * 70
-    (tmp_path / "big").write_bytes(content)
-    Mover(stores_of(seaweedfs)).deliver(tmp_path, bucket.url("out/"))
-    assert bucket.get("out/big") == content
+    tree = {"big": content, "zero": b"", "one": b"1", "middle": bytes(LONG - 1), "long": bytes(LONG), "empty/": b""}
+    report = Mover(stores_of(seaweedfs)).deliver(make_tree(tmp_path / "source", tree), bucket.url("out/"))
+    assert bucket.tree("out/") == tree
+    assert (report.files, report.failed) == (5, ())
     assert "-" in bucket.client.head_object(Bucket=bucket.name, Key="out/big")["ETag"]
 
 
