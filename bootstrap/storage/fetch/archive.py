@@ -94,6 +94,7 @@ class _Unpacking:
         self._size = 0
         room = os.statvfs(root)
         self._free, self._inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else 1 << 62
+        self._room = readable(self._free) + (f" and {room.f_favail} inodes" if room.f_files else "")
 
     def run(self, members: Iterator[_Member]) -> tuple[dict[str, Unpacked], int]:
         for member in members:
@@ -135,7 +136,7 @@ class _Unpacking:
         self._size += size
         self._inodes -= 1
         if self._size > self._free or self._inodes < 0:
-            why = f"{readable(self._free)} were free at {self._root}"
+            why = f"{self._room} were free at {self._root}"
             raise DiskFull("an archive does not fit", where=self._archive, why=why)
 
     def _inside(self, member: _Member) -> str:

@@ -9,6 +9,7 @@ import threading
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,7 @@ def test_an_archive_that_would_fill_the_disk_stops_before_it_does(
     fields = list(os.statvfs(tmp_path))
     fields[1], fields[4] = 4096, 100
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(fields))
-    with pytest.raises(DiskFull):
+    with pytest.raises(DiskFull, match=r"409\.6 kB and \d+ inodes were free"):
         local.fetch(str(tmp_path / "c.tgz"), tmp_path / "job")
     assert tree_of(tmp_path / "job") == {}
 
@@ -397,6 +398,18 @@ def test_a_tar_needs_room_for_its_content_once(seaweedfs: Store, tmp_path: Path,
     disk = small_disk(size=60 << 20)
     Mover(stores_of(seaweedfs)).fetch(bucket.url("a/code.tar"), disk)
     assert tree_of(disk / "code") == files
+
+
+@pytest.mark.parametrize(("files", "fits"), [(20, True), (40, False)])
+def test_an_archive_needs_an_inode_for_each_of_its_files(
+    files: int, fits: bool, tmp_path: Path, local: Mover, small_disk: SmallDisk
+) -> None:
+    tree = {f"d/{number}": b"x" for number in range(files)}
+    (tmp_path / "code.tgz").write_bytes(PACKERS["code.tgz"](tree))
+    disk = small_disk(size=60 << 20, inodes=30)
+    with nullcontext() if fits else pytest.raises(DiskFull, match="and 0 inodes are free"):
+        local.fetch(str(tmp_path / "code.tgz"), disk, unpack=True)
+    assert tree_of(disk / "code") == tree if fits else not (disk / "code/d").exists()
 
 
 # --- again ---

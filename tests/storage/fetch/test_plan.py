@@ -53,6 +53,8 @@ def test_a_store_may_list_in_any_order() -> None:
 def test_an_object_that_is_listed_twice_is_what_it_was_last() -> None:
     made = plan(("code/b", 1), ("code/a", 2), ("code/b", 3))
     assert [(path, entry.size) for path, entry in made.files] == [("a", 2), ("b", 3)]
+    at_once = plan(("code/a", 1), ("code/b", 1), ("code/b", 3), ("code/c", 4))
+    assert [(path, entry.size) for path, entry in at_once.files] == [("a", 1), ("b", 3), ("c", 4)]
 
 
 def test_two_objects_for_one_file_are_refused_wherever_they_are_listed() -> None:
