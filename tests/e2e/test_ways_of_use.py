@@ -351,3 +351,14 @@ def test_a_bootstrap_inside_a_bootstrap_does_nothing_twice(container: Container,
     assert plain_remote.bucket.results("proj/out/") == MODEL
     assert result.stderr.count("fetched") == 1
     assert not [key for key in plain_remote.bucket.list("logs/") if "attempt" in key]
+
+
+def test_a_node_says_which_of_how_many_it_is_and_what_its_command_is_given(
+    container: Container,
+) -> None:
+    several = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    result = container.run("--meet", "no", "--", "true", environ=several)
+    assert result.code == 0 and "node 1 of 2" in result.stderr, result.stderr
+    assert "set for the command: " in result.stderr and "NNODES=2" in result.stderr
+    alone = container.run("--", "true")
+    assert "a single node" in alone.stderr and "set for the command" not in alone.stderr
