@@ -135,7 +135,8 @@ _LOADER = re.compile(
     r"|^(?:ld\.so|Fatal glibc error|FATAL: kernel too old).*$"
 )
 _ABORT = re.compile(
-    r"^F\d{4,8} \d\d:\d\d:\d\d\.\d+ +\d+ .*\] .*"  # glog's fatal lines
+    r"^(?:\w+\()?E[A-Z0-9]\d{4}\)?: (?:\[PID: \d+\] )?\d{4}-\d\d-\d\d.*"  # Ascend's device libraries
+    r"|^F\d{4,8} \d\d:\d\d:\d\d\.\d+ +\d+ .*\] .*"  # glog's fatal lines
     r"|^F\d{4} [\d:.]+ .*\] .*"
     r"|^.*: Assertion [`'].*' failed\.?$"
     r"|^\*\*\* (?:stack smashing|buffer overflow|glibc) detected.*"
@@ -286,6 +287,7 @@ class _Parser:
             self.lines
         ):  # pydantic's: a field, what is wrong below
             opened = opened or self.lines[self.at + 1][1].startswith((" ", "\t"))
+        opened = opened or message[-1] == "Last error:"  # NCCL's: what CUDA or the system said
         return not (opened or text.startswith((" ", "\t")) or bool(_LISTED.match(text)))
 
     @staticmethod

@@ -26,9 +26,11 @@ _BARE = 8  # of the last such lines, which are read one by one
 _BUGS = frozenset(
     {"KeyError", "NameError", "AttributeError", "TypeError", "IndexError", "UnboundLocalError", "ZeroDivisionError"}
 )
-# Torch's and MindSpore's exceptions on Ascend, which say only that the device library has said it already.
+# Torch's and MindSpore's exceptions on Ascend, and those of extensions that are built: they only say that somebody has
+# said it already.
 _POINTS_ABOVE = re.compile(
     r"(?i)\b(?:error|exception)s? (?:is|are|was|were|has been) (?:reported|printed|shown) (?:as )?above"
+    r"|^RuntimeError: Error (?:building extension|compiling objects)"  # the compiler's words stand there
 )
 _FROM_OUTSIDE = frozenset(
     {
@@ -66,6 +68,11 @@ class Candidate:
     def points_above(self) -> bool:
         """Whether it says nothing but that another place says it."""
         return self.rule is None and bool(_POINTS_ABOVE.search(self.saying.text))
+
+    @property
+    def of_devices(self) -> bool:
+        """Whether it is about devices or the ranks' communication, and says what."""
+        return self.rule is not None and not self.rule.vague and self.cause.startswith(("device-", "collective-"))
 
     @property
     def cause(self) -> str:
@@ -120,6 +127,8 @@ def choose(
     fitting = [one for one in found if _fits(one, death)]
     if line is not None or not all(one.points_above for one in fitting):
         fitting = [one for one in fitting if not one.points_above]
+    if any(one.of_devices for one in fitting):
+        fitting = [one for one in fitting if one.rule is None or not one.rule.vague]
     if line is not None and not _fits(line, death):
         line = None
     primary = [one for one in fitting if not one.secondary]

@@ -35,7 +35,7 @@ _ERROR = re.compile(
 )
 _SURVIVED = re.compile(
     r"(?:\bretry|\bretri|trying again|caught|recover|ignor|skipp|continu|falling back|fallback|attempt \d|handled|"
-    r"warning\b|\bwarn\b"
+    r"warning\b|(?<!NCCL )\bwarn\b|NCCL WARN NET/Plugin"
     r"|\b(?:INFO|DEBUG)\b|will try|(?<![.\w])(?:sample|example)s?\b(?!\.)|e\.g\.|for instance|0 errors|no "
     r"errors?\b|error rate|errors: 0|"
     r"error=0)",

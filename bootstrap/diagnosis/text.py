@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from ..ground.safe_files import open_named
@@ -124,23 +124,28 @@ def lines_of(text: str, rank: int | None = None) -> list[Line]:
     return found
 
 
-def _learn(lines: Iterable[str]) -> dict[str, int | None]:
-    marks: dict[str, int | None] = {}
+def _learn(lines: Iterable[str]) -> list[re.Pattern[str]]:
+    """Marks of the form of those in front of a header, with other numbers as well: the others' lines have them, too. A
+    mark with one short number has the rank in it.
+    """
+    marks: dict[str, re.Pattern[str]] = {}
     for line in lines:
         if line.endswith(HEADER) and len(line) > len(HEADER) and (found := _LEARNT.match(line)):
             mark = found["mark"]
             if not _MARKS.match(mark) and "%|" not in mark:
-                numbers = re.findall(r"\d+", mark)
-                marks[mark] = int(numbers[0]) if len(numbers) == 1 and len(numbers[0]) < 6 else None
-    return marks
+                form = re.sub(r"\d+", r"\\d+", re.escape(mark.rstrip()))
+                if len(re.findall(r"\d{1,5}", mark)) == 1:
+                    form = form.replace(r"\d+", r"(\d+)")
+                marks.setdefault(form, re.compile(form + (r"(?: |$)" if mark.endswith(" ") else "")))
+    return list(marks.values())
 
 
-def _line(text: str, rank: int | None, learnt: dict[str, int | None]) -> Line:
+def _line(text: str, rank: int | None, learnt: Sequence[re.Pattern[str]]) -> Line:
     if len(text) > LONGEST_LINE:
         text = text[: LONGEST_LINE // 2] + CUT + text[-LONGEST_LINE // 2 :]
-    for mark, number in learnt.items():
-        if text.startswith(mark) or text == mark.rstrip():
-            text, rank = text[len(mark) :], number if number is not None else rank
+    for mark in learnt:
+        if of_mark := mark.match(text):
+            text, rank = text[of_mark.end() :], int(of_mark[1]) if mark.groups else rank
             break
     for _ in range(3):  # torchrun's mark in front of PyTorch's
         if not text or text[0] not in "[(0123456789/.abcdefghijklmnopqrstuvwxyzMTWFS":

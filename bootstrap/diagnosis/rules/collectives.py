@@ -124,6 +124,11 @@ RULES = (
         r"wait for all nodes .* timeout",
     ),
     rule(
+        "timeout-jax",
+        "collective-timeout",
+        r"Barrier timed out\. (?:Barrier_id|Id): (?!PjRT_Client_Connect|\S*(?:[Cc]onnect|[Ii]nit))",
+    ),
+    rule(
         "rendezvous-jax",
         "rendezvous-timeout",
         r"DEADLINE_EXCEEDED: (?:Barrier timed out|Deadline|.*connect)",
@@ -237,6 +242,8 @@ RULES = (
         r"(?:UNAVAILABLE|INTERNAL): .*(?:connection|Connection|heartbeat|Socket closed|failed to connect)",
         r"Peer.*(?:unhealthy|has closed)",
         r"coordination service.*(?:error|heartbeat)",
+        r"JAX distributed service detected fatal errors",
+        r"Failed to send RPC to coordination service",
         r"Horovod has been shut down",
         r"HorovodInternalError",
         secondary=True,

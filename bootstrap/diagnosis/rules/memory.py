@@ -103,6 +103,7 @@ RULES = (
         r"running low on memory",
         r"killed .{0,40}by (?:the )?OOM[ -]killer",
         r"\bOOMKilled\b",
+        look=unless(r"potential root causes"),  # Ray's list of all that it may have been
     ),
     rule(
         "memory-numpy",

@@ -20,7 +20,8 @@ class Rule:
     """``says`` is searched for in what was said, line by line; ``type`` must match the exception's name as a whole.
 
     ``secondary``: the effect of something else, never the cause beside a primary saying. ``bare``: it also counts as a
-    line by itself near the end of the log, without any block around it.
+    line by itself near the end of the log, without any block around it. ``vague``: it only says that a device failed;
+    what its library has said of it counts more, where it has.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Rule:
     bare: bool = True
     retry: RetryAdvice | None = None
     fault: Fault | None = None
+    vague: bool = False
 
     def matches(self, saying: Saying, form: Form, machine: Machine) -> dict[str, str] | None:
         """The facts for the places in the texts, if this rule is about ``saying``."""
@@ -65,10 +67,11 @@ def rule(
     bare: bool | None = None,
     retry: RetryAdvice | None = None,
     fault: Fault | None = None,
+    vague: bool = False,
 ) -> Rule:
     """A row of the table; any of ``says`` will do. A bare line counts, too, unless it is said otherwise."""
     counts = (not forms) if bare is None else bare
-    return Rule(name, cause, "|".join(says), type, forms, hint, look, secondary, counts, retry, fault)
+    return Rule(name, cause, "|".join(says), type, forms, hint, look, secondary, counts, retry, fault, vague)
 
 
 def cause(

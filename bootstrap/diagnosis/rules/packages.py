@@ -213,6 +213,18 @@ RULES = (
         look=lambda found, _saying, _machine: {"library": found[0].partition(":")[0]},
     ),
     rule(
+        "library-to-build-with",
+        "library-missing",
+        r"cannot find -l\w+",
+        r"fatal error: \S+\.(?:h|hpp|cuh): No such file or directory",
+        hint=Words(
+            "An extension is compiled at its first use: install what it is built with (-dev packages, the whole CUDA "
+            "or CANN toolkit), or take an image in which it is built already",
+            "扩展在首次使用时编译：请安装编译所需的开发包（-dev 软件包、完整的 CUDA 或 CANN 工具包），"
+            "或使用已编译好扩展的镜像",
+        ),
+    ),
+    rule(
         "library",
         "library-missing",
         r"cannot open shared object file",

@@ -9,6 +9,7 @@ from . import (
     more,
     others,
     python,
+    reported_logs,
     reported_machine,
     reported_network,
     reported_program,
@@ -19,7 +20,7 @@ from . import (
 _PARTS = (devices, collectives, python, stores, others, more)
 REPORTED: list[Case] = [
     replace(case, name=f"reported: {case.name}")
-    for part in (reported_machine, reported_network, reported_program, reported_shapes)
+    for part in (reported_logs, reported_machine, reported_network, reported_program, reported_shapes)
     for case in part.CASES
 ]
 CASES: list[Case] = [*(case for part in _PARTS for case in part.CASES), *REPORTED]
