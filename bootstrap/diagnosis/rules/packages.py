@@ -217,6 +217,7 @@ RULES = (
         "library-missing",
         r"cannot find -l\w+",
         r"fatal error: \S+\.(?:h|hpp|cuh): No such file or directory",
+        r"libdevice not found",
         hint=Words(
             "An extension is compiled at its first use: install what it is built with (-dev packages, the whole CUDA "
             "or CANN toolkit), or take an image in which it is built already",

@@ -244,4 +244,11 @@ CASES = [
         "shared memory",
         in_ranks=False,
     ),
+    Case(
+        "tf libdevice",
+        "library-missing",
+        '2026-11-29 10:00:00.1: W tensorflow/compiler/xla/service/gpu/llvm_gpu_backend/gpu_backend_lib.cc:543] Can\'t find libdevice directory ${CUDA_DIR}/nvvm/libdevice\n2026-11-29 10:00:00.2: W tensorflow/core/framework/op_kernel.cc:1830] OP_REQUIRES failed at xla_ops.cc:446 : INTERNAL: libdevice not found at ./libdevice.10.bc\nTraceback (most recent call last):\n  File "train.py", line 44, in <module>\n    model.fit(x)\ntensorflow.python.framework.errors_impl.InternalError: libdevice not found at ./libdevice.10.bc [Op:__inference_train_function_812]\n',
+        "libdevice",
+        in_ranks=False,
+    ),
 ]
