@@ -119,7 +119,7 @@ def _tell(run: Run, delivery: Delivery) -> None:
     for name, why in left_out[:_TOLD]:
         run.console.warning(f"left out: {Path(directory, name)}: {why}")
     if len(left_out) > _TOLD:
-        run.console.warning(f"and {len(left_out) - _TOLD} more were left out, all named in the run record")
+        run.console.warning(f"and {len(left_out) - _TOLD} more left out, all named in the run record")
 
 
 def _recorded(delivery: Delivery) -> dict[str, object]:

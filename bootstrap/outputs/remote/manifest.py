@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from ...reporting.prose import counted
 from ...reporting.record import utc
 from ...values import asdict, dataclass, field, replace
 from ...values import fields as dataclass_fields
@@ -252,7 +253,7 @@ def whole(manifests: Iterable[Checkpoint], ended: frozenset[int] = frozenset()) 
         )
     paths = {file.path for each in nodes.values() for file in each.files}
     lacking = sorted({path for each in nodes.values() for path in each.needs} - paths)
-    missing += lacking[:3] + ([f"{len(lacking) - 3} more files"] if len(lacking) > 3 else [])
+    missing += lacking[:3] + ([counted(len(lacking) - 3, "more file")] if len(lacking) > 3 else [])
     if not paths and not missing:
         missing.append("files")
     return WholeCheckpoint(first.path, first.attempt, first.version, nodes, tuple(missing))

@@ -86,7 +86,7 @@ def _facts(process: Process) -> str:
         except OSError:
             continue
     if len(files) > SHOWN_FILES:
-        lines.append(f"   ... and {len(files) - SHOWN_FILES} more open files")
+        lines.append(f"   ... and {len(files) - SHOWN_FILES} more")
     return "\n".join(lines) + "\n"
 
 
