@@ -12,6 +12,7 @@ from tests.e2e.job import Container, Result
 from tests.lab.names import with_hosts
 from tests.lab.stores import Bucket, Store
 from tests.lab.strict_proxy import Obs
+from tests.lab.waiting import until
 
 TRAIN = """\
 import os, time
@@ -44,9 +45,9 @@ class LongJob:
 
     def run(self, obs: Obs, last: Store, renewed: Agent | None = None) -> Result:
         with self.container.running(*self.words, "--", "python3", "code/train.py", environ=self.environ) as process:
-            while not (self.container.work / "trained").exists():
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.02)
+            trained = self.container.work / "trained"
+            until(lambda: trained.exists() or process.poll() is not None)
+            assert process.poll() is None, process.communicate()
             obs.end(last)
             if renewed:
                 renewed.renew()

@@ -23,6 +23,7 @@ from typing import Any
 
 from tests.lab.faulty_proxy import FaultyProxy, delayed, lost_answer, refused, reset, reset_upload
 from tests.lab.stores import Bucket
+from tests.lab.waiting import until
 
 TRAIN = """\
 import os, sys, time
@@ -228,7 +229,8 @@ class Play:
                 self._argv(script), cwd=home, env=self._environ(home), stdout=output, stderr=output
             )
         try:
-            self._until(lambda: b"start " in (home / "output").read_bytes() or process.poll() is not None)
+            begun = home / "output"
+            until(lambda: b"start " in begun.read_bytes() or process.poll() is not None, "it did not begin", limit=300)
             if how:
                 longest = (self.steps * self.pause) * 0.6
                 time.sleep(chance.uniform(0.0, longest))
@@ -288,13 +290,6 @@ class Play:
             **self.bucket.store.env(),
             "S3_ENDPOINT": self.proxy.endpoint,
         }
-
-    @staticmethod
-    def _until(reached: Any) -> None:
-        deadline = time.monotonic() + 300
-        while not reached():
-            assert time.monotonic() < deadline, "it did not begin"
-            time.sleep(0.02)
 
 
 def final_weights(bucket: Bucket, prefix: str) -> bytes:
