@@ -313,6 +313,9 @@ def test_a_missing_node_is_named_beside_the_last_that_is_there(read) -> None:
         read({"DLS_TASK_NUMBER": "6", "DLS_TASK_INDEX": "0", **hosts})
     assert caught.value.where == "BATCH_CUSTOM1_HOSTS, BATCH_CUSTOM4_HOSTS"
     assert caught.value.why == "BATCH_CUSTOM5_HOSTS is set"
+    with pytest.raises(PlatformIncomplete) as caught:
+        read({"DLS_TASK_NUMBER": "9", "DLS_TASK_INDEX": "0", "BATCH_CUSTOM6_HOSTS": "host-6:1"})
+    assert caught.value.where == ", ".join(f"BATCH_CUSTOM{position}_HOSTS" for position in range(5)), "five at most"
 
 
 @pytest.mark.parametrize(

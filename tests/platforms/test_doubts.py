@@ -76,6 +76,8 @@ def test_what_hints_at_several_nodes_is_named_and_keeps_results_apart(
     found = facts(tmp_path, environ)
     assert (found.cluster.size, found.apart) == (1, apart)
     assert named in found.warnings[-1]
+    where = f"its results and log go to {apart} of their places;" if apart else "it counts as the first;"
+    assert where in found.warnings[-1]
 
 
 SINGLE = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,22 @@ def test_a_broken_environment_still_says_where_its_log_goes() -> None:
     assert facts.platform == "dls"
     assert facts.defaults["log"].value == "obs://logs/here/dls-log-j1/"
     assert facts.defaults["log_file"].value == "/tmp/dls-task-1.log"
+
+
+@pytest.mark.parametrize("sign", [".dockerenv", "run/.containerenv"])
+def test_docker_and_podman_leave_ten_seconds_and_a_kubelet_more(sign: str, tmp_path: Path) -> None:
+    assert "grace" not in identify({}, root=tmp_path).defaults
+    assert "grace" not in identify({"KUBERNETES_SERVICE_HOST": "h"}, root=tmp_path).defaults
+    (tmp_path / sign).parent.mkdir(exist_ok=True)
+    (tmp_path / sign).touch()
+    assert identify({}, root=tmp_path).defaults["grace"].value == "10"
+    assert "grace" not in identify({"KUBERNETES_SERVICE_HOST": "h"}, root=tmp_path).defaults
+
+
+def test_a_log_file_lies_in_the_place_for_temporary_files_in_a_directory_of_each_run(tmp_path: Path) -> None:
+    for environ, directory in (({}, "/tmp"), ({"TMPDIR": "/scratch"}, "/scratch")):
+        log_file = identify(environ, root=tmp_path).defaults["log_file"]
+        assert re.fullmatch(
+            rf"{directory}/bootstrap-\d{{8}}T\d{{6}}-{os.getpid()}/bootstrap-task-0\.log", log_file.value
+        )
+        assert log_file.source == ("TMPDIR" if environ else "default")
