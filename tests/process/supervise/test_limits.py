@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from bootstrap.job import AskedBy, Ending, Log
+from bootstrap.process.processes import Process
 from bootstrap.process.stop.signals import Signals
 from bootstrap.process.supervise import restarts
 from bootstrap.process.supervise.launch import Launch
 from bootstrap.process.supervise.restarts import worth_a_retry
+from bootstrap.process.supervise.stall import describe
 from tests.lab.waiting import until
 from tests.process.conftest import Start, children
 from tests.storage.conftest import MemoryLog
@@ -21,6 +24,9 @@ from tests.storage.conftest import MemoryLog
 STUCK = (
     "import threading\ndef waits_for_a_peer(): threading.Event().wait()\nprint('begun', flush=True)\nwaits_for_a_peer()"
 )
+
+
+BESIDE_US = str(Path(sys.executable).parent)
 
 
 # --- silence ---------------------------------------------------------------------------------------------------------
@@ -35,17 +41,23 @@ def test_a_command_that_neither_writes_nor_computes_is_ended_and_described(boot:
     assert "waits_for_a_peer" in text  # in its command line, and in its stack where py-spy may look
     assert "thread" in text
     assert "fd 0 -> /dev/null" in text
+    assert ("py-spy is not installed" in text) == (shutil.which("py-spy", path=BESIDE_US) is None)
 
 
-@pytest.mark.skipif(
-    shutil.which("py-spy", path=str(Path(sys.executable).parent)) is None, reason="py-spy is not installed"
-)
+@pytest.mark.skipif(shutil.which("py-spy", path=BESIDE_US) is None, reason="py-spy is not installed")
 def test_its_python_stacks_are_saved(boot: Start, directory: Path) -> None:
     program = directory / "train.py"
     program.write_text(STUCK)
     run = boot(sys.executable, str(program), stall_timeout=1.0, stacks_path=str(directory / "stall.txt"))
     assert run.wait() == 143
     assert "waits_for_a_peer (" in (directory / "stall.txt").read_text()
+
+
+def test_of_a_process_that_is_gone_meanwhile_there_is_nothing_to_tell() -> None:
+    with subprocess.Popen(["true"]) as process:
+        pass
+    gone = Process(process.pid, "true", "S", 1, 1, 1, 0, 0)
+    assert describe([gone], {}).startswith(f"== true ({process.pid}): \n   parent 1, group 1, state S")
 
 
 def test_one_that_computes_in_silence_is_left_alone(boot: Start) -> None:

@@ -46,7 +46,10 @@ def test_the_users_exit_status_is_ours(boot_in_every_mode: Start, status: int) -
     assert (report["status"], report["signal"], report["asked_by"]) == (status, None, "nobody")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGUSR1])
+SIGNALS = [signal.SIGHUP, signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_that_ended_the_command_becomes_128_plus_its_number(
     boot_in_every_mode: Start, number: signal.Signals
 ) -> None:
@@ -61,6 +64,11 @@ def test_a_command_that_vanished_since_it_was_resolved_is_not_found(boot: Start)
     run = boot("/nowhere/train")
     assert run.wait() == 127
     assert run.report()["error"] == "command-not-found"
+    for executable, where in ((None, "train-of-nobody"), ("/nowhere/train", "/nowhere/train")):
+        launch = Launch(["train-of-nobody"], os.environ, "/", executable)
+        with pytest.raises(CommandNotFound) as caught, Signals() as signals:
+            supervise(launch, signals, Quiet())
+        assert caught.value.where == where
 
 
 def test_a_working_directory_that_does_not_exist_is_named() -> None:
