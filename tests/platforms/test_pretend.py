@@ -54,6 +54,8 @@ def test_addresses_stand_in_for_names_and_every_container_still_knows_its_rank(
     for rank, facts in enumerate(played(tmp_path, platform, roles, addresses=addresses)):
         assert [node.host for node in facts.cluster.nodes] == addresses
         assert facts.cluster.node_rank == rank
+    made = containers(platform, "jobx", roles, addresses=addresses)
+    assert ["RANK" in one.environ for one in made] == [len(roles) > 1] * 3, "one role's index says as much"
 
 
 def test_masters_stand_before_workers_and_only_what_can_be_played_is() -> None:
