@@ -30,9 +30,9 @@ _BLOCK = 64 << 10  # bytes that tarfile reads at once: more are copied for every
 
 
 def stem(name: str) -> str:
-    """``name`` without its archive suffix, or an empty string if it has none."""
+    """``name`` without its archive suffix, or an empty string if it has none, or if nothing could be called so."""
     for suffix in SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
+        if name.lower().endswith(suffix) and name[: -len(suffix)] not in ("", ".", ".."):
             return name[: -len(suffix)]
     return ""
 
@@ -61,11 +61,21 @@ class _Member:
     content: IO[bytes] | None = None
 
 
-def unpack(source: BufferedReader[Any], root: str, *, name: str, stop: StopRequest) -> tuple[dict[str, Unpacked], int]:
+@dataclass(frozen=True, slots=True)
+class UnpackedArchive:
+    """``made`` by its path below ``root`` (directories end in a slash), and how many bytes. Where ``code.tgz`` holds a
+    directory ``code`` alone, that one is the root.
+    """
+
+    root: str
+    made: dict[str, Unpacked]
+    size: int
+
+
+def unpack(source: BufferedReader[Any], root: str, *, name: str, stop: StopRequest) -> UnpackedArchive:
     """Unpack ``source`` (whose kind ``name`` tells) into the new directory ``root``, reading it to its end.
 
-    A tar, compressed or not, is read as it comes; a zip must be a file. Returns what was made, by its path below the
-    root (directories end in a slash), and how many bytes.
+    A tar, compressed or not, is read as it comes; a zip must be a file.
 
     Raises :class:`ArchiveInvalid` naming the member, :class:`DiskFull` before the last free byte is used,
     :class:`TransferStopped`, and what reading raises. What was unpacked by then is the caller's to remove.
@@ -96,7 +106,7 @@ class _Unpacking:
         self._free, self._inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else 1 << 62
         self._room = readable(self._free) + (f" and {room.f_favail} inodes" if room.f_files else "")
 
-    def run(self, members: Iterator[_Member]) -> tuple[dict[str, Unpacked], int]:
+    def run(self, members: Iterator[_Member]) -> UnpackedArchive:
         for member in members:
             if self._stop.is_set():
                 raise TransferStopped
@@ -119,17 +129,16 @@ class _Unpacking:
         for relative, target in self._links.items():  # last, so that nothing is ever written through one
             self._link_inside(relative.removeprefix(top), _Member(relative, "symlink", 0, 0, target))
             self._made[relative] = self._write_link(relative, target)
-        return self._made, self._size
+        made = {path[len(top) :]: file for path, file in self._made.items() if path != top}
+        return UnpackedArchive(os.path.join(self._root, top).rstrip("/"), made, self._size)
 
     def _single_top(self) -> str:
         """``code/`` where ``code.tgz`` holds that directory alone: the tree then begins below it, and so must the
-        links.
+        links. Names tell, since a directory that holds links alone is not there yet.
         """
-        top = os.path.basename(self._root)
-        paths = {path.rstrip("/") for path in self._made} | self._links.keys()
-        below = f"{top}/"
-        alone = bool(paths) and all(path == top or path.startswith(below) for path in paths)
-        return below if alone and top not in self._links and os.path.isdir(os.path.join(self._root, top)) else ""
+        below = f"{os.path.basename(self._root)}/"
+        paths = [*self._made, *self._links]
+        return below if paths and all(path.startswith(below) for path in paths) else ""
 
     def _claim(self, size: int) -> None:
         """So much more and one inode, if there is room."""

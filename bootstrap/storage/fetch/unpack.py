@@ -215,12 +215,9 @@ def _unpack(
     name = archive.stem(source.name)
     root = place / "content" / name
     os.makedirs(root)
-    made, size = archive.unpack(stream, os.fspath(root), name=str(source), stop=stop)
-    log.info("unpacked", archive=source.name, members=len(made), size=readable(size))
-    if os.listdir(root) == [name] and (root / name).is_dir():  # tar czf code.tgz code: one "code" is enough
-        made = {path[len(name) + 1 :]: file for path, file in made.items() if path != f"{name}/"}
-        return UnpackedTree(root / name, made, entry)
-    return UnpackedTree(root, made, entry)
+    unpacked = archive.unpack(stream, os.fspath(root), name=str(source), stop=stop)
+    log.info("unpacked", archive=source.name, members=len(unpacked.made), size=readable(unpacked.size))
+    return UnpackedTree(Path(unpacked.root), unpacked.made, entry)
 
 
 @contextmanager

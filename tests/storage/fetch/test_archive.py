@@ -498,11 +498,12 @@ def test_a_link_that_leads_out_once_the_single_top_directory_is_dropped_is_refus
     """Its next version would write through it, into the neighbour of where the code lands."""
     neighbour = tmp_path / "job/neighbour"
     neighbour.mkdir(parents=True)
-    first = tar_with(member("app", tarfile.DIRTYPE), member("app/l", tarfile.SYMTYPE, "../neighbour"))
-    (tmp_path / "app.tar").write_bytes(first)
-    for direct in (True, False):
-        with pytest.raises(ArchiveInvalid, match=r"leads out"):
-            local.fetch(str(tmp_path / "app.tar"), tmp_path / "job/code", direct=direct)
+    link = member("app/l", tarfile.SYMTYPE, "../neighbour")
+    for first in (tar_with(member("app", tarfile.DIRTYPE), link), tar_with(link), tar_with(member("app/f"), link)):
+        (tmp_path / "app.tar").write_bytes(first)
+        for direct in (True, False):
+            with pytest.raises(ArchiveInvalid, match=r"leads out"):
+                local.fetch(str(tmp_path / "app.tar"), tmp_path / "job/code", direct=direct)
     (tmp_path / "app.tar").write_bytes(tar_with(member("app/l/x", size=1)))
     local.fetch(str(tmp_path / "app.tar"), tmp_path / "job/code", direct=True)
     assert list(neighbour.iterdir()) == []
@@ -510,3 +511,20 @@ def test_a_link_that_leads_out_once_the_single_top_directory_is_dropped_is_refus
     (tmp_path / "app.tar").write_bytes(inside)
     local.fetch(str(tmp_path / "app.tar"), tmp_path / "other")
     assert os.readlink(tmp_path / "other/app/b/l") == "../a/f"
+
+
+def test_a_link_in_the_single_top_directorys_place_is_none(local: Mover, tmp_path: Path) -> None:
+    (tmp_path / "app.tar").write_bytes(tar_with(member("app", tarfile.SYMTYPE, ".")))
+    local.fetch(str(tmp_path / "app.tar"), tmp_path / "job")
+    assert (tmp_path / "job/app").is_dir()
+    assert not (tmp_path / "job/app").is_symlink()
+    assert os.readlink(tmp_path / "job/app/app") == "."
+
+
+@pytest.mark.parametrize("name", ["...tar", "..tar"])
+def test_an_archive_that_would_unpack_into_its_own_directory_or_the_one_above_is_a_file(
+    name: str, local: Mover, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(tar_with(member("f", size=1)))
+    local.fetch(str(tmp_path / name), tmp_path / "job")
+    assert os.listdir(tmp_path / "job") == [name]
