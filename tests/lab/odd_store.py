@@ -10,7 +10,9 @@ are not looked at: others of the lab do that.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
+import re
 import threading
 import time
 import urllib.parse
@@ -48,7 +50,11 @@ class OddStore:
     empty_messages: bool = False  # Ceph's error bodies
     failures: list[tuple[int, str, str]] = field(default_factory=list)  # status, code, text: of the next requests
     refuse: dict[str, tuple[int, str, str]] = field(default_factory=dict)  # the same, for reading a key
-    lengths: str = "told"  # told, chunked, or close: the end of the connection is the end of a body
+    lengths: str = "told"  # of objects: told, chunked, close (the connection's end is the body's), twice, or nonsense
+    interim: tuple[int, ...] = ()  # answers before each answer, as 103 is
+    zipped: bool = False  # listings are compressed, whoever asks
+    listed_without: str = ""  # an element that listings do not have
+    undated: bool = False  # objects have no Last-Modified
     weak_etags: bool = False  # of bodies; listings have the strong ones
     upper_etags: bool = False
     unlisted: set[str] = field(default_factory=set)  # keys that listings do not have yet
@@ -208,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(404, "NoSuchKey", "no such key")
         tag = found.tag.upper() if odd.upper_etags else found.tag
         headers = {"ETag": f'{"W/" * odd.weak_etags}"{tag}"', "Last-Modified": HTTP_MOMENT, **found.headers}
+        if odd.undated:
+            del headers["Last-Modified"]
         if odd.kms:
             headers["x-amz-server-side-encryption"] = "aws:kms"
         body, status = found.body, 200
@@ -249,10 +257,14 @@ class _Handler(BaseHTTPRequestHandler):
         text += "".join(f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in folders)
         text += "</ListBucketResult>"
         text = "<a>" * odd.nested or text
-        headers = {"Content-Type": "application/xml"}
+        if odd.listed_without:
+            text = re.sub(f"<{odd.listed_without}>.*?</{odd.listed_without}>", "", text)
+        headers, body = {"Content-Type": "application/xml"}, text.encode()
         if odd.announced:
             headers["Content-Length"] = str(odd.announced)
-        return self._answer(200, text.encode(), headers, listing=True)
+        if odd.zipped:
+            headers["Content-Encoding"], body = "gzip", gzip.compress(body)
+        return self._answer(200, body, headers, listing=True)
 
     def _error(self, status: int, code: str, text: str) -> None:
         message = "<Message></Message>" if self.odd.empty_messages else f"<Message>{escape(text)}</Message>"
@@ -277,7 +289,9 @@ class _Handler(BaseHTTPRequestHandler):
             lines.append("Connection: close")
             self.close_connection = True
         elif "Content-Length" not in headers:
-            lines.append(f"Content-Length: {len(body)}")
+            told = {"twice": f"{len(body)}, {len(body)}", "nonsense": f"-{len(body)}"}
+            lines.append(f"Content-Length: {told.get(lengths, len(body))}")
+        lines[:0] = [line for one in odd.interim for line in (f"HTTP/1.1 {one} x", "Link: <x>", "")]
         head = ("\r\n".join([*lines, "", ""])).encode("latin-1")
         try:
             if odd.dripping == ("listing" if listing else self.command) and (listing or status == 200):

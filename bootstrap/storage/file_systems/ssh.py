@@ -46,11 +46,20 @@ class _Link:
         if transport is None:
             raise paramiko.SSHException("the connection has ended")
         transport.channel_timeout = _SILENCE  # an hour without
-        client = paramiko.SFTPClient.from_transport(transport)
-        if client is None:
-            raise paramiko.SSHException("the server opens no session")
-        client.get_channel().settimeout(_SILENCE)
-        return _Session(client, threading.current_thread())
+        channel = transport.open_session()
+        channel.settimeout(_SILENCE)
+        # paramiko waits for the answer to this one for ever, whatever the time-out
+        silence = threading.Timer(_SILENCE, channel.close)
+        silence.daemon = True
+        silence.start()
+        try:
+            channel.invoke_subsystem("sftp")
+            return _Session(paramiko.SFTPClient(channel), threading.current_thread())
+        except BaseException:
+            channel.close()
+            raise
+        finally:
+            silence.cancel()
 
 
 class Sessions:

@@ -6,10 +6,13 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from ...ground.safe_files import open_own
 
 _LOCK = "in-use"
 _YOUNG = 60.0  # seconds in which a directory may be without its lock yet
@@ -36,9 +39,12 @@ class TemporaryDirectory:
 
 
 def _remove_unused(directory: Path) -> None:
-    """Raises ``OSError`` for what is in use, or somebody else's."""
+    """Raises ``OSError`` for what is in use. What somebody else has put there under such a name is not touched."""
+    found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        return
     try:
-        lock = os.open(directory / _LOCK, os.O_RDWR)
+        lock = open_own(directory / _LOCK, os.O_RDWR)
     except FileNotFoundError:
         if time.time() - directory.stat().st_mtime > _YOUNG:
             shutil.rmtree(directory, ignore_errors=True)

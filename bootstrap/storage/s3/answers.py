@@ -15,7 +15,7 @@ from .boto_errors import A_PAGE, NoEtag, NoStore
 # What an answer always has, and has not where its head broke off.
 LISTING = ("IsTruncated",)
 WRITTEN = ("ETag",)
-READ = ("ETag", "LastModified")
+READ = ("ETag",)
 OBJECT = ("ContentLength", *READ)
 
 # What the element in which an answer is wrapped begins with: rclone leaves out the Result behind it.

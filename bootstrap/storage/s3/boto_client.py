@@ -63,9 +63,7 @@ class BotoStore:
     def entries(self, prefix: str) -> Iterator[Entry]:
         for page in self._pages(prefix):
             for found in page.get("Contents", []):
-                yield Entry(
-                    found["Key"], found["Size"], plain_etag(found.get("ETag", "")), found["LastModified"].timestamp()
-                )
+                yield self._listed_entry(found)
 
     def children(self, prefix: str) -> list[str]:
         page = self._ask(
@@ -88,7 +86,7 @@ class BotoStore:
         except BootstrapError:
             # An answer to HEAD has no body, so it cannot say which of a dozen causes it was. A listing can.
             return next((entry for entry in self._first_page(key) if entry.key == key), None)
-        return Entry(key, found["ContentLength"], plain_etag(found["ETag"]), found["LastModified"].timestamp())
+        return Entry(key, found["ContentLength"], plain_etag(found["ETag"]), _moment(found))
 
     def read(self, key: str, *, start: int = 0, end: int | None = None, etag: str = "") -> BotoBody:
         options: dict[str, Any] = {}
@@ -275,7 +273,19 @@ class BotoStore:
 
     def _first_page(self, prefix: str) -> Iterator[Entry]:
         for found in self._page(prefix, "").get("Contents", []):
-            yield Entry(found["Key"], found["Size"], plain_etag(found["ETag"]), found["LastModified"].timestamp())
+            yield self._listed_entry(found)
+
+    def _listed_entry(self, found: Any) -> Entry:
+        """What a listing says of an object: without its size nobody can tell what has come of it."""
+        key, size = found.get("Key", ""), found.get("Size", -1)
+        if not key or size < 0:
+            raise StoreUnavailable(
+                "the store lists an object without its name or its size",
+                where=f"{self.url}/{key}",
+                why=f"it says {', '.join(sorted(found)) or 'nothing'} of it",
+                temporary=False,
+            )
+        return Entry(key, size, plain_etag(found.get("ETag", "")), _moment(found))
 
     # --- one request ---
 
@@ -315,12 +325,12 @@ class BotoBody:
         self._stream = answer["Body"]
         self._watch = body_watch(READ_TIMEOUT + _CHUNK / SLOWEST)
         self._length: int | None = answer.get("ContentLength")  # none: in chunks, or until the connection ends
-        whole = answer.get("ContentRange", "").rpartition("/")[2] or self._length
-        whole = -1 if whole in (None, "*") else whole
+        told = answer.get("ContentRange", "").rpartition("/")[2]  # nothing where all came, "*" where it is not known
+        whole = int(told) if told.isascii() and told.isdigit() else -1 if told or self._length is None else self._length
         etag = plain_etag(answer.get("ETag", ""))
         if _is_encrypted(answer):
             etag += ENCRYPTED
-        self.entry = Entry(key, int(whole), etag, answer["LastModified"].timestamp())
+        self.entry = Entry(key, whole, etag, _moment(answer))
         self.encoding = str(answer.get("ContentEncoding", "")).replace("aws-chunked", "").strip(", ")
 
     def __iter__(self) -> Iterator[bytes]:
@@ -343,6 +353,15 @@ class BotoBody:
     def close(self) -> None:
         self._watch.end()
         self._stream.close()
+
+
+def _moment(answer: Any) -> float:
+    """When the object was written; 0 where nothing is said of it, or what is no moment."""
+    found = answer.get("LastModified")
+    try:
+        return float(found.timestamp()) if found is not None else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _is_encrypted(answer: Any) -> bool:

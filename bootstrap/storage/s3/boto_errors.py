@@ -19,6 +19,7 @@ from ...errors import (
     StoreUnavailable,
 )
 from ...job import Endpoint
+from ..common.http_answer import BrokenAnswer
 from ..common.way import host_of, proxy_for, without_password
 from .endpoint import style_of
 from .error_codes import cause_of, is_overload, may_pass, skew, tls_trouble
@@ -118,13 +119,20 @@ class Refusals:
                 remedy = "check S3_ENDPOINT and the node's resolver"
                 temporary = failure.errno == socket.EAI_AGAIN  # the resolver did not answer: not a word about the name
                 return NameUnresolved(what, where=where, why=why, remedy=remedy, temporary=temporary)
-        why = str(error).rstrip(". ") or type(error).__name__
+        why = (_broken(error) or str(error)).rstrip(". ") or type(error).__name__
         if isinstance(error, NoStore) or (_is_page(why) and isinstance(error, botocore.parsers.ResponseParserError)):
             why = A_PAGE if _is_page(why) else why
             return EndpointWrong("no object store answers there", where=self._endpoint.url, why=why, remedy=CHECK)
         if proxy := proxy_for(self._endpoint.url):
             why += f"; through the proxy {without_password(proxy)}"
         return StoreUnavailable(what, where=where, why=f"{why}; asked {self._endpoint.url}")
+
+
+def _broken(error: BaseException | None) -> str:
+    """What was wrong with the answer, which botocore and what is below it say nothing of."""
+    while error is not None and not isinstance(error, BrokenAnswer):
+        error = error.__cause__ or error.__context__
+    return "" if error is None else str(error)
 
 
 def _is_page(text: str) -> bool:

@@ -1,19 +1,27 @@
-"""botocore's connections within bounds: it reads heads that drip, trailers and listings without end for ever."""
+"""botocore's connections within bounds: it reads heads that drip, trailers and listings without end for ever.
+
+And with more patience for what HTTP allows: interim answers of every kind, a length that is told twice, compression
+that nobody has asked for.
+"""
 
 from __future__ import annotations
 
+import functools
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import botocore.awsrequest
 
+from ..common.http_answer import BrokenAnswer, StrictAnswer, pass_head
 from .bounds import MOST_LISTED, PAGE_TIMEOUT, Deadline, check_xml, endless
 
 if TYPE_CHECKING:
     import socket
 
 _BLOCK = 64 << 10
+_GZIP = b"\x1f\x8b"
 _FIRST_BYTE = 60.0  # seconds that a store may think; botocore's own time-out ends those that say nothing
 
 _here = threading.local()  # what a connection and its request have in common
@@ -31,7 +39,7 @@ def bound(client: Any) -> None:
                 answer = session.send(request)
                 if streamed and answer.status_code < 300:
                     return answer
-                body = b"".join(_within(answer))
+                body = _plain(b"".join(_within(answer)), answer.headers.get("content-encoding", ""))
         finally:
             request.stream_output = streamed
             _here.watch = None
@@ -62,6 +70,22 @@ def _within(answer: Any) -> Iterator[bytes]:
         yield piece
 
 
+def _plain(body: bytes, coding: str) -> bytes:
+    """The body without the compression that something on the way has added. Some say so and do not do it."""
+    if coding.strip().lower() not in ("gzip", "x-gzip") or not body.startswith(_GZIP):
+        return body
+    unpacked = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacked.decompress(body, MOST_LISTED)
+    except zlib.error as error:
+        raise BrokenAnswer(f"a compressed answer is damaged ({error})") from error
+    if len(plain) == MOST_LISTED:
+        raise endless(f"{MOST_LISTED} bytes came, or more")
+    if not unpacked.eof:
+        raise BrokenAnswer("a compressed answer broke off")
+    return plain
+
+
 class _Read:
     """A body that has been read."""
 
@@ -72,10 +96,30 @@ class _Read:
         yield self._body
 
 
+class _Answer(StrictAnswer, botocore.awsrequest.AWSHTTPResponse):
+    def __init__(self, *args: Any, status_tuple: Any = None, **more: Any) -> None:
+        super().__init__(*args, status_tuple=status_tuple, **more)
+
+
 class _Watched:
     """Of a connection: the answer's time counts from what was sent last, a request's head with ``Expect`` included."""
 
     sock: socket.socket
+    response_class: Any = _Answer
+    _response_received: bool
+
+    def _is_100_continue_status(self, line: bytes) -> bool:
+        words = line.split(None, 2)
+        interim = len(words) > 1 and len(words[1]) == 3 and words[1].startswith(b"1") and words[1] != b"101"
+        return interim and words[0].startswith(b"HTTP/")
+
+    def _consume_headers(self, head: Any) -> None:
+        pass_head(head)  # botocore's own goes on for ever where the connection ends
+
+    def _handle_expect_response(self, body: Any) -> None:
+        super()._handle_expect_response(body)  # type: ignore[misc]
+        if self._response_received:
+            self.response_class = functools.partial(_Answer, **self.response_class.keywords)
 
     def send(self, data: Any) -> Any:
         watch: Deadline | None = getattr(_here, "watch", None)

@@ -9,12 +9,14 @@ import base64
 import http.client
 import socket
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ... import __version__
 from ...errors import EndpointWrong
+from ..common.http_answer import StrictAnswer
 from ..common.way import proxy_for, tls_context, without_password
 from ..model.scheme import Surroundings
 
@@ -25,6 +27,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 10
 _CONNECT_TIMEOUT = 10.0  # seconds
 _SILENCE = 30.0  # seconds without a byte
+_SLOWEST = 1 << 10  # bytes a second; less is as good as nothing
 _HEAD_TIMEOUT = 60.0  # seconds for an answer's head, however it drips
 _KEPT = 16  # connections to one server that wait for the next request
 _CHUNK = 256 << 10
@@ -56,9 +59,19 @@ class Answer:
         return (self._response.getheader(name) or "").strip()
 
     def __iter__(self) -> Iterator[bytes]:
-        came = 0
+        came = recent = 0
+        waited = 0.0  # in all, for what came recently
         try:
-            while piece := self._response.read1(_CHUNK):
+            while True:
+                asked = time.monotonic()
+                if not (piece := self._response.read1(_CHUNK)):
+                    break
+                waited += time.monotonic() - asked
+                recent += len(piece)
+                if waited > _SILENCE:
+                    if recent < waited * _SLOWEST:
+                        raise TimeoutError(f"less than {_SLOWEST} bytes came a second")
+                    waited, recent = 0.0, 0
                 came += len(piece)
                 yield piece
             if self._length is not None and came < self._length:
@@ -159,6 +172,7 @@ class WebClient:
             made = http.client.HTTPSConnection(*at, timeout=_CONNECT_TIMEOUT, context=self._context())
             if proxy:
                 made.set_tunnel(host, port, _for_a_proxy(proxy))
+        made.response_class = StrictAnswer
         made.connect()
         made.sock.settimeout(_SILENCE)
         made.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -125,18 +125,16 @@ class WebFile:
             free = room.f_bavail * room.f_frsize
             if answer.length > free:
                 answer.close()
-                why = (
-                    f"it has {readable(answer.length)}, {readable(free)} are free, and its server serves no parts of it"
-                )
-                remedy = "free some space there, or set TMPDIR to a directory on a larger disk"
-                raise DiskFull("a file from the web does not fit", where=directory, why=why, remedy=remedy)
+                raise _does_not_fit(directory, readable(answer.length), free)
             file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it stays for as long as we do)
         size = 0
         try:
             for piece in WebBody(self, answer, self._entry(answer, answer.length), None):
+                size += len(piece)
+                if size > free:  # a body whose length nobody told may have no end, and the disk has other users
+                    raise _does_not_fit(directory, f"{readable(size)} or more", free)
                 with local_trouble(directory, "cannot keep what comes from the web"):
                     file.write(piece)
-                size += len(piece)
         except BaseException:
             file.close()
             raise
@@ -168,6 +166,12 @@ class WebFile:
     def trouble(self, error: Exception) -> BootstrapError:
         """What the network did, in our words."""
         return network_trouble(error, _WHAT, self._where, self._url)
+
+
+def _does_not_fit(directory: str, size: str, free: int) -> DiskFull:
+    why = f"it has {size}, {readable(free)} are free, and its server serves no parts of it"
+    remedy = "free some space there, or set TMPDIR to a directory on a larger disk"
+    return DiskFull("a file from the web does not fit", where=directory, why=why, remedy=remedy)
 
 
 class WebBody:

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -20,8 +19,10 @@ from tests.lab.waiting import until
 from tests.storage.conftest import tree_of
 from tests.storage.file_systems.test_file_systems import made, mover_of, running_sftp
 
+paramiko = pytest.importorskip("paramiko", reason="needs the package paramiko")
+ssh = pytest.importorskip("bootstrap.storage.file_systems.ssh")
+
 pytestmark = [
-    pytest.mark.skipif(find_spec("paramiko") is None, reason="needs the package paramiko"),
     pytest.mark.skipif(not os.path.exists(SSHD), reason="lab: no sshd here (apt-get install openssh-server)"),
 ]
 MANY = {f"d{number % 7}/{number}": os.urandom(50) for number in range(120)}
@@ -128,3 +129,50 @@ def test_a_file_that_becomes_shorter_is_told_and_not_waited_for(place: str) -> N
     with pytest.raises(SourceChanging, match="shorter"):
         list(body)
     assert time.monotonic() - started < 50, "the silence that a dead server is given"
+
+
+class _Silent(paramiko.ServerInterface):
+    """Lets everybody in. What it does ``at`` the asking: never answer, or answer and then say nothing."""
+
+    def __init__(self, at: str) -> None:
+        self.at, self.over = at, threading.Event()
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "password"
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        if self.at == "the subsystem":
+            self.over.wait(60)
+        return True
+
+
+@pytest.mark.parametrize("at", ["the subsystem", "the version"])
+def test_a_server_that_falls_silent_while_a_session_is_opened_is_given_up(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "_SILENCE", 1.0)
+    ours, theirs = socket.socketpair()
+    server, silent = paramiko.Transport(theirs), _Silent(at)
+    server.add_server_key(paramiko.RSAKey.generate(2048))
+    server.start_server(server=silent, event=threading.Event())
+
+    def connect() -> paramiko.SSHClient:
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect("lab", username="u", password="p", sock=ours, allow_agent=False, look_for_keys=False)
+        return client
+
+    try:
+        began = time.monotonic()
+        with pytest.raises((paramiko.SSHException, OSError)):
+            ssh.Sessions(connect).own()
+        assert time.monotonic() - began < 30
+    finally:
+        silent.over.set()
+        server.close()

@@ -7,6 +7,7 @@ import gc
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -272,6 +273,21 @@ def test_what_a_killed_process_has_left_is_removed_by_the_next(
     assert left.is_dir()
     mover_of().fetch(f"git+file://{repository.path}@v1", tmp_path / "to")
     assert not left.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_what_another_user_has_planted_under_such_a_name_is_not_touched(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    planted = tmp_path / f"bootstrap-git-{socket.gethostname()}-planted"
+    planted.mkdir()
+    (planted / "theirs").touch()
+    os.utime(planted, (0, 0))
+    os.chown(planted, 12345, 12345)
+    mover_of().fetch(f"git+file://{repository.path}@v1", tmp_path / "to")
+    assert (planted / "theirs").exists()
 
 
 # --- over the network ---

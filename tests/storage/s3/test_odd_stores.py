@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from bootstrap.errors import (
 )
 from bootstrap.job import Endpoint
 from bootstrap.storage.common.way import proxy_for
+from bootstrap.storage.s3 import bounded_botocore
 from bootstrap.storage.s3.endpoint import for_bucket
 from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import relay
@@ -144,6 +147,67 @@ def test_bodies_that_do_not_tell_their_length_are_checked_by_the_listing(lengths
         odd.put("c/big", large())
         mover_of(odd).fetch(odd.url("c/"), tmp_path)
         assert tree_of(tmp_path / "c") == {"a": b"a" * 1000, "big": large()}
+
+
+@pytest.mark.parametrize("way", ["fast path", "boto3"])
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        {"interim": (100,)},
+        {"interim": (102, 102, 103)},
+        {"lengths": "twice"},
+        {"zipped": True},
+        {"undated": True},
+        {"listed_without": "LastModified"},
+        {"listed_without": "ETag"},
+    ],
+    ids=str,
+)
+def test_what_http_allows_is_taken_as_it_is_meant(oddity: dict[str, Any], way: str, tmp_path: Path) -> None:
+    with OddStore(**oddity) as odd:
+        odd.put("c/train.py", b"t" * 5000)
+        mover = mover_of(odd)
+        if way == "boto3":
+            mover.stores.open(parse(odd.url("c/"))).pipeline = None  # type: ignore[misc]
+        mover.fetch(odd.url("c/"), tmp_path)
+        assert tree_of(tmp_path / "c") == {"train.py": b"t" * 5000}
+        store = mover.stores.open(parse(odd.url("c/")))
+        store.write("c/new", b"n" * 3000)
+        assert odd.objects["c/new"].body == b"n" * 3000
+        found = store.stat("c/new")
+        assert found is not None
+        assert found.size == 3000
+
+
+def test_a_length_that_is_none_is_not_waited_for(tmp_path: Path) -> None:
+    with OddStore(lengths="nonsense") as odd:
+        odd.put("c/train.py", b"t" * 5000)
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="Content-Length makes no sense: -5000"):
+            mover_of(odd, retry_window=0.5).fetch(odd.url("c/"), tmp_path)
+        assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("element", ["Size", "Key"])
+def test_objects_without_a_size_or_a_name_are_refused_in_words(element: str, tmp_path: Path) -> None:
+    with OddStore(listed_without=element) as odd:
+        odd.put("c/train.py", b"t" * 5000)
+        with pytest.raises(StoreUnavailable, match="without its name or its size"):
+            mover_of(odd).fetch(odd.url("c/"), tmp_path)
+
+
+def test_a_single_object_without_a_date_that_is_not_listed_is_fetched(tmp_path: Path) -> None:
+    with OddStore(undated=True, unlisted={"c/train.py"}) as odd:
+        odd.put("c/train.py", b"t" * 5000)
+        mover_of(odd).fetch(odd.url("c/train.py"), tmp_path)
+        assert tree_of(tmp_path) == {"train.py": b"t" * 5000}
+
+
+def test_a_connection_that_ends_behind_100_continue_ends_the_wait(tmp_path: Path) -> None:
+    head = io.BytesIO(b"Connection: keep-alive\r\n")  # and no more
+    begun = bounded_botocore._HTTP("127.0.0.1", 1)
+    begun._consume_headers(head)
+    assert head.read() == b""
 
 
 def test_weak_etags_are_those_of_the_listing(tmp_path: Path) -> None:

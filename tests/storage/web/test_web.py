@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import tarfile
+import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from bootstrap.errors import (
     BootstrapError,
     ChecksumWrong,
     CredentialsRejected,
+    DiskFull,
     EndpointWrong,
     NothingThere,
     PermissionDenied,
@@ -33,10 +38,11 @@ from bootstrap.storage.model.scheme import Surroundings
 from bootstrap.storage.model.url import shown
 from bootstrap.storage.open import Stores
 from bootstrap.storage.schemes import needs_keys, parse
+from bootstrap.storage.web import client
 from tests.lab.stores import LabUnavailable
 from tests.lab.tls import Authority
 from tests.lab.web import Web, running_nginx, running_web
-from tests.storage.conftest import MemoryLog, Mover
+from tests.storage.conftest import MemoryLog, Mover, SmallDisk
 
 LARGE = os.urandom(1 << 20) * 40  # 40 MiB: in pieces
 
@@ -344,3 +350,82 @@ def test_which_state_of_a_file_came_is_told(web: Web, tmp_path: Path) -> None:
     url = web.put("/x", content, etag='"abc-1"')
     assert mover_of().fetch(url, tmp_path).revision == "etag:abc-1"
     assert mover_of().fetch(f"{url}#sha256={digest}", tmp_path / "checked").revision == f"sha256:{digest}"
+
+
+# --- what a server says of itself ---
+
+
+@contextmanager
+def saying(head: bytes, more: bytes = b"", pause: float = 0.0) -> Iterator[str]:
+    """A server that answers everybody with ``head``, then with ``more`` again and again; and its address."""
+    over = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            while not over.is_set():
+                connection, _ = listening.accept()
+                with connection, suppress(OSError):
+                    connection.recv(1 << 16)
+                    connection.sendall(head)
+                    while more and not over.wait(pause):
+                        connection.sendall(more)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/f"
+        finally:
+            over.set()
+            with suppress(OSError):
+                listening.shutdown(socket.SHUT_RDWR)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + OK + b"Content-Length: 3\r\n\r\nabc",
+        OK + b"Content-Length: 3, 3\r\n\r\nabc",
+        OK + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+)
+def test_what_http_allows_is_taken_as_it_is_meant(answer: bytes, tmp_path: Path) -> None:
+    with saying(answer) as url:
+        mover_of().fetch(url, tmp_path)
+    assert (tmp_path / "f").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (OK + b"Content-Le", "the head of an answer broke off"),
+        (OK + b"ETag: x\r\n", "the head of an answer broke off"),
+        (OK + b"Content-Length: -3\r\n\r\nabc", "Content-Length makes no sense: -3"),
+        (OK + b"Content-Length: 3, 4\r\n\r\nabc", "Content-Length makes no sense: 3, 4"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n" + b"x: y\r\n" * 200, "trailer .* does not end"),
+    ],
+)
+def test_what_makes_no_sense_is_no_file(answer: bytes, said: str, tmp_path: Path) -> None:
+    with saying(answer) as url, pytest.raises(StoreUnavailable, match=said):
+        mover_of(retry_window=0.1).fetch(url, tmp_path)
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_body_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_SILENCE", 1.0)
+    head = OK + b"Content-Length: 100000\r\n\r\n"
+    with saying(head, b"x", 0.02) as url, pytest.raises(StoreUnavailable, match="bytes came a second"):
+        mover_of(retry_window=0.1).fetch(url, tmp_path)
+
+
+def test_a_body_without_end_leaves_room_for_others(
+    tmp_path: Path, small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = small_disk(size=8 << 20)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    with saying(OK + b"Transfer-Encoding: chunked\r\n\r\n", chunk) as url, pytest.raises(DiskFull, match="or more"):
+        mover_of(retry_window=0.1).fetch(url, tmp_path)

@@ -137,7 +137,10 @@ class FastClient:
             raise NeedsFallback("an object without an ETag or a length")
         from email.utils import parsedate_to_datetime  # 5 ms, where a listing did not do
 
-        moment = parsedate_to_datetime(answer.header("last-modified")).timestamp()
+        try:
+            moment = parsedate_to_datetime(answer.header("last-modified")).timestamp()
+        except (ValueError, TypeError, OverflowError) as error:
+            raise NeedsFallback("an object without a date") from error
         self.accepted()
         return Entry(key, answer.size, answer.etag.removesuffix(ENCRYPTED), moment)
 

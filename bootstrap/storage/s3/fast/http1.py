@@ -204,7 +204,18 @@ class HttpConnection:
         return self._head_end() >= 0
 
     def _head_end(self) -> int:
-        return self._buffer.find(b"\r\n\r\n", self._start, self._end)
+        """Where the next answer's head ends, or -1. Interim answers (100, 102, 103), which any server may send before
+        it, are passed over.
+        """
+        while (end := self._buffer.find(b"\r\n\r\n", self._start, self._end)) >= 0:
+            if not self._buffer.startswith(b"HTTP/1.1 1", self._start):
+                return end
+            if self._buffer.startswith(b"HTTP/1.1 101", self._start):  # nothing comes after this one
+                return end
+            self._start = end + 4
+        if self._buffer.find(b"\n\n", self._start, self._end) >= 0:
+            raise NeedsFallback("a head whose lines end in another way")
+        return -1
 
     def send(self, data: bytes) -> None:
         """Have ``data`` go out with the next :meth:`flush`: many small requests in one packet."""
@@ -259,8 +270,10 @@ class HttpConnection:
         """Status and body of the next answer, however it tells its length. For a connection with nothing sent ahead."""
         import http.client  # 10 ms, for those alone who ask for more than objects
 
+        from ...common.http_answer import StrictAnswer
+
         self.flush()
-        answer = http.client.HTTPResponse(self._socket, method=method)
+        answer = StrictAnswer(self._socket, method=method)
         try:
             with self.watched():
                 answer.begin()
