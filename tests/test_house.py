@@ -135,3 +135,9 @@ def test_exceptions_are_not_edited_in_flight() -> None:
         if isinstance(node.value, ast.Name) and node.value.id == handler.name
     ]
     assert found == []
+
+
+def test_json_of_others_is_read_in_one_way() -> None:
+    """``json.loads`` raises a ``RecursionError`` for what is nested deeply, which nobody thinks of."""
+    others = [path for path in (ROOT / "bootstrap").rglob("*.py") if path.name != "json_text.py"]
+    assert [str(path) for path in others if re.search(r"\bjson\.loads?\(", path.read_text())] == []

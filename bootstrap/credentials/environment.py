@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..ground.json_text import load_json
 from ..masking.registry import Secrets, secrets_in_url
 from .names import is_secret_name
 
@@ -46,11 +47,10 @@ def holds_itself(name: str, value: str) -> bool:
 
 def _in_document(path: str) -> list[tuple[str, str]]:
     """The secrets of a file such as ``GOOGLE_APPLICATION_CREDENTIALS`` names: a JSON document."""
-    import json  # few have such a file
 
     try:
         with open(path, "rb", opener=_plain_file) as file:
-            found = json.loads(file.read(_LARGEST))
+            found = load_json(file.read(_LARGEST))
     except (OSError, ValueError):
         return []
     fields = found.items() if isinstance(found, dict) else ()

@@ -8,13 +8,13 @@ hence it is only asked when an option says so, and briefly.
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
 from urllib.parse import urlsplit
 
 from ..errors import KeysUnavailable, SecretUnreadable, UsageError
+from ..ground.json_text import load_json
 
 DEFAULT_URL = "http://169.254.169.254"
 LIMIT = 2.0
@@ -52,7 +52,7 @@ def read(url: str = DEFAULT_URL, limit: float = LIMIT) -> dict[str, str]:
     if status != 200:
         raise _unreadable(url, f"HTTP status {status}; has the machine an agency?", status)
     try:
-        credential = json.loads(body)["credential"]
+        credential = load_json(body)["credential"]
         return {key: str(credential.get(key) or "") for key in ("access", "secret", "securitytoken", "expires_at")}
     except (ValueError, KeyError, TypeError, AttributeError):
         # Never the answer itself: it may hold half a key.

@@ -7,10 +7,11 @@ goes on, is not what ended it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ..ground.json_text import load_json
 
 _LEVELS = ("level", "levelname", "severity", "lvl", "log.level", "loglevel")
 _FAILED = re.compile(r"(?i)err(?:or)?|fatal|crit(?:ical)?|panic|emerg(?:ency)?|alert")
@@ -25,8 +26,8 @@ def said_by(line: str) -> list[str]:
     """The lines that an error of a structured log consists of; none for any other line."""
     if line.startswith("{") and line.endswith("}") and len(line) <= _LONGEST:
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
+            found = load_json(line)
+        except ValueError:
             return []
         return _lines(_of_object(found)) if isinstance(found, dict) else []
     if _LOGFMT.search(line):

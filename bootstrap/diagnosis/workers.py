@@ -8,11 +8,11 @@ own directories, changed since the command began; so many of them, and so much o
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..ground.json_text import load_json
 from ..ground.safe_files import open_own, read_own
 from ..values import dataclass, replace
 from .text import Line, end_of, lines_of
@@ -157,7 +157,7 @@ def _lines(file: WorkerFile) -> list[Line]:
 
 def _recorded(path: str) -> str:
     """What ``@record`` of torch.distributed.elastic wrote down: a message, and with it the traceback as a rule."""
-    told = json.loads(read_own(path, READ))
+    told = load_json(read_own(path, READ))
     message = told.get("message") if isinstance(told, dict) else None
     if isinstance(message, dict):
         more = message.get("extraInfo")

@@ -5,10 +5,11 @@ What goes beyond one is a ``ValueError``, which :mod:`.sources` tells as an inva
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
+
+from ..ground.json_text import load_json
 
 MOST_NAME = 4096
 """Characters of a path or of a link's target: Linux's PATH_MAX."""
@@ -69,10 +70,7 @@ def json_document(stream: IO[bytes], name: str) -> Any:
     text = stream.read(MOST_JSON + 1)
     if len(text) > MOST_JSON:
         raise ValueError(f"{name} has more than {MOST_JSON >> 20} MiB")
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError(f"{name} is nested too deeply") from None
+    return load_json(text)
 
 
 def words(found: list[Any], what: str) -> list[str]:

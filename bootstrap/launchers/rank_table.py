@@ -10,13 +10,13 @@ share a server), by the host's address in 1.0.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ClusterMismatch, DeclarationUnreadable, PeersMissing
+from ..ground.json_text import load_json
 from ..ground.wait import Wait
 from ..job import Log, StopRequest
 from ..values import dataclass, replace
@@ -69,7 +69,7 @@ def wait_for_table(path: Path, *, deadline_s: float, stop: StopRequest, log: Log
 def _look(path: Path) -> Table | str:
     """The completed table, or in words what is there instead."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = load_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         return str(error.strerror)
     except ValueError:  # half of a file, or half of a character

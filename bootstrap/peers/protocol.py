@@ -14,6 +14,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
+from ..ground.json_text import load_json
 from ..job import Cluster
 
 PROTOCOL = "modelarts-bootstrap/2"
@@ -93,8 +94,8 @@ def plain(message: Mapping[str, object]) -> bytes:
 def parse(body: bytes) -> dict[str, object]:
     """JSON that must be an object. Raises :class:`Forged`."""
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        message = load_json(body)
+    except ValueError as error:
         raise Forged("not one of our lines") from error
     if not isinstance(message, dict):
         raise Forged("not one of our lines")

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from ..errors import DeclarationUnreadable
+from ..ground.json_text import load_json
 from ..job import Input, Output
 from .reading import store_url
 
@@ -65,7 +66,7 @@ def _entries(environ: Mapping[str, str], variable: str, key: str) -> Iterator[tu
     if not text.strip():
         return
     try:
-        document = json.loads(text)
+        document = load_json(text)
     except json.JSONDecodeError as error:
         excerpt = text[max(0, error.pos - 30) : error.pos + 30]
         raise DeclarationUnreadable(
@@ -73,7 +74,7 @@ def _entries(environ: Mapping[str, str], variable: str, key: str) -> Iterator[tu
             where=f"{variable}, line {error.lineno}, column {error.colno}",
             why=f"{error.msg} at {excerpt!r}",
         ) from error
-    except RecursionError as error:
+    except ValueError as error:
         raise DeclarationUnreadable(f"{variable} is nested too deeply", where=variable) from error
     if not isinstance(document, dict):
         raise _unreadable(variable, "an object", document)

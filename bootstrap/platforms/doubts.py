@@ -8,11 +8,11 @@ one from the other, results are kept apart by it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..ground.json_text import load_json
 from ..ground.log_names import node_directory
 from ..ground.patterns import pattern
 from ..values import dataclass
@@ -156,7 +156,7 @@ def _tf_config(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -
     """``TF_CONFIG`` of a cluster: this node's place in the order of roles that the other platforms have."""
     variable = "TF_CONFIG" if environ.get("TF_CONFIG", "").strip() else "CLUSTER_SPEC"  # Vertex AI's, in its form
     try:
-        found = json.loads(environ.get(variable) or "{}")
+        found = load_json(environ.get(variable) or "{}")
         cluster = {str(role).lower(): [str(host) for host in hosts] for role, hosts in found["cluster"].items()}
         role, index = str(found["task"]["type"]).lower(), int(found["task"]["index"])
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -191,7 +191,7 @@ def _trainers(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) ->
 def _sagemaker(environ: Mapping[str, str], root: Path, names: tuple[str, ...]) -> Doubt | None:
     """SageMaker's list of hosts, in JSON, and which of them this is."""
     try:
-        hosts = sorted(str(host) for host in json.loads(environ.get("SM_HOSTS") or "[]"))
+        hosts = sorted(str(host) for host in load_json(environ.get("SM_HOSTS") or "[]"))
     except (ValueError, TypeError):
         return None
     if len(hosts) < 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import threading
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..ground.json_text import load_json
 from ..values import dataclass, field
 
 Say = Callable[[str], None]
@@ -55,7 +55,7 @@ class NodePart:
     @property
     def record(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self.home / "job.run/run.json").read_text())
+            found: dict[str, Any] = load_json((self.home / "job.run/run.json").read_text())
         except (OSError, ValueError):
             return {}
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ..diagnosis.text import clean
 from ..errors import NothingThere
 from ..ground import log_names
+from ..ground.json_text import load_json
 from ..ground.safe_files import open_own
 from ..sampling import reading as samples_of
 from ..sampling.store import MOST as MOST_SAMPLES
@@ -175,8 +175,8 @@ def _local(path: str, most: int) -> bytes:
 
 def _document(data: bytes, mask: Mask) -> dict[str, Any]:
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
+        found = load_json(data)
+    except ValueError:
         return {}
     return _masked(found, mask) if isinstance(found, dict) else {}
 

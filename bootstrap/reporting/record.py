@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..ground.json_text import load_json
 from ..ground.log_names import of_attempt
 from ..ground.plain_text import plain_document
 from ..ground.safe_files import read_own, replace_own
@@ -139,7 +140,7 @@ class Record:
         in-place recovery). Its record is kept as ``run.attempt-N.json``; another job's counts for nothing.
         """
         try:
-            earlier = json.loads(read_own(path, _LONGEST))
+            earlier = load_json(read_own(path, _LONGEST))
             attempt, other = int(earlier["attempt"]), earlier["platform"]["job_id"] != job_id
         except FileNotFoundError:
             return 0

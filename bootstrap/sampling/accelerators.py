@@ -7,7 +7,6 @@ is asked any more.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,8 @@ import sys
 import time
 from importlib.util import find_spec
 from typing import Any
+
+from ..ground.json_text import load_json
 
 _TRIES = 3
 _SILENT = 90.0  # seconds (and three intervals) without a line: tools take long on machines that are busy
@@ -79,7 +80,7 @@ class Accelerators:
                 self._begun = b""
             for line in lines:
                 try:
-                    found = json.loads(line)
+                    found = load_json(line)
                 except ValueError:
                     continue
                 if isinstance(found, list):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from ..ground.json_text import load_json
 
 
 def read(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -12,8 +13,8 @@ def read(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     samples: list[dict[str, Any]] = []
     for line in data.splitlines():
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
+            found = load_json(line)
+        except ValueError:
             continue
         if not isinstance(found, dict):
             continue

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import BootstrapError
+from ..ground.json_text import load_json
 from ..ground.log_names import HEARTBEAT
 from ..job import StopRequest
 from ..reporting.record import utc
@@ -42,9 +43,9 @@ class Heartbeat:
     def read(cls, text: bytes) -> Heartbeat | None:
         """The heartbeat in ``text``, or None if it is something else."""
         try:
-            found = json.loads(text)
+            found = load_json(text)
             return cls(**{name: found[name] for name in [one.name for one in fields(cls)]})
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return None
 
     def text(self) -> bytes:

@@ -15,7 +15,6 @@ but its own.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from ..errors import BootstrapError
 from ..ground import log_names
+from ..ground.json_text import load_json
 from ..ground.log_names import AttemptDirectory
 from ..job import Log
 from ..storage.model.store import Entry, Store
@@ -185,8 +185,8 @@ def base(target: Location) -> str:
 def _began(record: bytes) -> str:
     """When the run began that a delivered record is of, as everybody compares it; empty if it is no record."""
     try:
-        return str(json.loads(record)[BEGAN])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return str(load_json(record)[BEGAN])
+    except (ValueError, KeyError, TypeError):
         return ""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ground import log_names
+from ..ground.json_text import load_json
 from ..ground.safe_files import replace_own
 from ..job import AskedBy, Job, StopRequest
 from ..reporting.language import Words
@@ -108,15 +109,13 @@ def reported(run: Run, found: Found) -> list[Path]:
         return []
     path = page(decided.job)
     try:
-        import json
-
         from ..report.gather import of_run
         from ..report.model import RunReport
         from ..report.outputs import delivered
         from ..report.page import html
 
         job, mask = decided.job, run.record.mask
-        node = of_run(json.loads(run.record.text()), job.log_file, samples(job), mask)
+        node = of_run(load_json(run.record.text()), job.log_file, samples(job), mask)
         time_is_up = threading.Event()
         timer = threading.Timer(_MANIFESTS, time_is_up.set)
         timer.daemon = True

@@ -6,7 +6,6 @@ Platforms do not run the boot command in a login shell, so ``conda activate`` is
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...errors import CannotStart, UsageError
+from ...ground.json_text import load_json
 from ...job import StopRequest
 from ...values import dataclass
 
@@ -163,7 +163,7 @@ def _own_variables(prefix: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in (*sorted((prefix / "etc/conda/env_vars.d").glob("*.json")), prefix / "conda-meta/state"):
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = load_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # conda itself only warns of these
         variables = stored.get("env_vars", {}) if path.name == "state" and isinstance(stored, dict) else stored

@@ -6,9 +6,10 @@ how long it is. That is read, some kilobytes, and nothing else.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+
+from ...ground.json_text import load_json
 
 _ZIP, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
 _ZIP_TAIL = 22 + 0xFFFF  # the last record and the longest comment behind it
@@ -48,7 +49,7 @@ def _length(head: bytes) -> int:
 
 def _safetensors(text: bytes, length: int, size: int) -> str:
     try:
-        tensors = json.loads(text)
+        tensors = load_json(text)
         wanted = (
             8
             + length

@@ -5,13 +5,13 @@ Nothing here looks at the disk but for two small texts: what DCP's ``.metadata``
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from ...ground.json_text import load_json
 from ...storage.upload.walk import Item
 from ...values import dataclass, field
 from .integrity import cut_short
@@ -277,7 +277,7 @@ def _shards(metadata: Path) -> set[str]:
 def _weights(index: Path) -> set[str]:
     """The files that an index of Hugging Face's names."""
     try:
-        found = json.loads(index.read_bytes()).get("weight_map", {})
+        found = load_json(index.read_bytes()).get("weight_map", {})
         return {name for name in found.values() if isinstance(name, str) and "/" not in name}
     except (OSError, ValueError, AttributeError):
         return set()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from ...ground.json_text import load_json
 from ...reporting.prose import counted
 from ...reporting.record import utc
 from ...values import asdict, dataclass, field, replace
@@ -390,8 +391,8 @@ def _dump(document: dict[str, Any]) -> bytes:
 
 def _load(text: bytes, kind: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = load_json(text)
+    except ValueError as error:
         raise Unreadable(f"it is no JSON ({error})") from None
     if not isinstance(found, dict) or found.get("kind") != kind:
         raise Unreadable(f"it is no manifest of kind {kind!r}")

@@ -16,6 +16,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ...ground.json_text import load_json
 from ...ground.safe_files import open_own
 from ...ground.writes import write_all
 from ..local.digests import has_digest
@@ -215,7 +216,7 @@ class FetchIndex:
             while lines := list(islice(file, _AT_ONCE)):
                 if not lines[-1].endswith(b"\n"):  # what a kill cut short
                     os.ftruncate(self._file, os.fstat(self._file).st_size - len(lines.pop()))
-                yield lines, json.loads(b"[%s]" % b",".join(lines))
+                yield lines, load_json(b"[%s]" % b",".join(lines))
 
 
 def _is_unchanged(place: str, found: os.stat_result, noted: Noted) -> bool:

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, cast
 from zlib import crc32
 
+from ...ground.json_text import load_json
 from ...values import astuple
 from ..local.digests import PIECE
 from ..model.listing import Entries
@@ -55,7 +56,7 @@ def _unpacked(packed: bytes) -> Iterator[Entry]:
     at = 0
     while at < len(packed):
         start, at = at + 4, at + 4 + int.from_bytes(packed[at : at + 4], "big")
-        for row in _list_of(json.loads(zlib.decompress(packed[start:at]))):
+        for row in _list_of(load_json(zlib.decompress(packed[start:at]))):
             yield _entry(*row)
 
 

@@ -20,6 +20,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from ...ground.json_text import load_json
 from ...ground.writes import write_all
 from ..local.staging import PARTIAL
 
@@ -117,7 +118,7 @@ class UploadJournal:
         with open(self._file, "rb", closefd=False) as lines:
             for line in lines:
                 try:
-                    said = json.loads(line)
+                    said = load_json(line)
                 except ValueError:  # cut short by a kill
                     continue
                 if isinstance(said, str):
