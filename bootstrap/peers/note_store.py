@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..errors import NothingThere
+from ..storage.common.small import read_small
 from ..storage.model.store import Store
 from ..storage.model.url import Location
+from .protocol import LONGEST_LINE
 
 
 class StoreDirectory:
@@ -19,9 +21,9 @@ class StoreDirectory:
         self._written.add(name)
 
     def get(self, name: str) -> bytes | None:
-        """The note's bytes, or None if there is none."""
+        """The note's bytes, or None if there is none; nothing of one that is longer than any note."""
         try:
-            return b"".join(self._store.read(self._key(name)))
+            return read_small(self._store, self._key(name), LONGEST_LINE)
         except NothingThere:
             return None
 

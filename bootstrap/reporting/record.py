@@ -25,7 +25,8 @@ from ..ground.plain_text import plain_document
 from ..ground.safe_files import read_own, replace_own
 
 SCHEMA = 1
-_LONGEST = 64 << 20  # bytes of an earlier record
+LONGEST_RECORD = 64 << 20
+"""Bytes of an earlier record."""
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -140,7 +141,7 @@ class Record:
         in-place recovery). Its record is kept as ``run.attempt-N.json``; another job's counts for nothing.
         """
         try:
-            earlier = load_json(read_own(path, _LONGEST))
+            earlier = load_json(read_own(path, LONGEST_RECORD))
             attempt, other = int(earlier["attempt"]), earlier["platform"]["job_id"] != job_id
         except FileNotFoundError:
             return 0

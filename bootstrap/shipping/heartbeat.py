@@ -19,6 +19,12 @@ from ..values import asdict, dataclass, fields
 from .ending import until_it_works
 from .live_files import LiveFiles
 
+LONGEST_BEAT = 64 << 10
+"""Bytes of a heartbeat that was read."""
+
+_TEXTS, _COUNTS = ("last_seen", "phase", "host"), ("attempt", "node", "log_bytes")
+_MOST = 1 << 53  # of any number in it; JSON knows some that nothing can be reckoned with
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
@@ -44,9 +50,13 @@ class Heartbeat:
         """The heartbeat in ``text``, or None if it is something else."""
         try:
             found = load_json(text)
-            return cls(**{name: found[name] for name in [one.name for one in fields(cls)]})
+            told = {name: found[name] for name in [one.name for one in fields(cls)]}
         except (ValueError, KeyError, TypeError):
             return None
+        numbers = [told["interval"], *(told[name] for name in _COUNTS if type(told[name]) is int)]
+        usable = len(numbers) == 1 + len(_COUNTS) and all(isinstance(told[name], str) for name in _TEXTS)
+        usable = usable and all(type(number) in (int, float) and 0 <= number <= _MOST for number in numbers)
+        return cls(**told) if usable else None
 
     def text(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode() + b"\n"

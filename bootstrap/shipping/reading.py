@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..errors import NothingThere
 from ..ground import log_names
 from ..ground.log_names import LogPart
+from ..storage.common.small import read_small
 from ..storage.model.store import Entry, Store
 from ..values import dataclass, field
 from .attempts import Attempt, attempts
-from .heartbeat import Heartbeat
+from .heartbeat import LONGEST_BEAT, Heartbeat
 
 _SILENT = 60.0
 """Seconds without a heartbeat (or six intervals) after which its writer is taken to be gone."""
@@ -221,7 +222,7 @@ def _heartbeat(store: Store, attempt: Attempt) -> Heartbeat | None:
     if attempt.heartbeat is None:
         return None
     try:
-        return Heartbeat.read(b"".join(store.read(attempt.heartbeat.key)))
+        return Heartbeat.read(read_small(store, attempt.heartbeat.key, LONGEST_BEAT))
     except NothingThere:  # removed since it was listed: the end has come
         return None
 

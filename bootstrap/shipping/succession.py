@@ -26,6 +26,8 @@ from ..ground import log_names
 from ..ground.json_text import load_json
 from ..ground.log_names import AttemptDirectory
 from ..job import Log
+from ..reporting.record import LONGEST_RECORD
+from ..storage.common.small import read_small
 from ..storage.model.store import Entry, Store
 from ..storage.model.url import Location
 from ..storage.open import Stores
@@ -155,7 +157,7 @@ class Succession:
         ours, log = self.began, self._names[0]
         live = [other.began for other in attempts(entries, self._base) if (other.log, other.node) == (log, self._node)]
         record = log_names.record(log)
-        ended = _began(b"".join(store.read(self._base + record))) if record in found else ""
+        ended = _began(read_small(store, self._base + record, LONGEST_RECORD)) if record in found else ""
         return max((began for began in [*live, ended] if began > ours), default="")
 
     def _by_the_stores_clock(self, store: Store) -> None:

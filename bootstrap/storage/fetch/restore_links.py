@@ -11,6 +11,7 @@ from ...values import replace
 from ..common.file_errors import local_trouble
 from ..common.recorded_links import SUFFIX, is_record, stays_inside
 from ..common.retry import Retry
+from ..common.small import read_small
 from ..common.workers import in_parallel
 from ..local.staging import PARTIAL
 from ..model.store import Entry, Store
@@ -53,7 +54,7 @@ def restore(
     def read(name: str) -> bytes:
         entry = links[name]
         try:
-            return b"" if entry.size > _LONGEST else retry(lambda: b"".join(store.read(entry.key)))
+            return b"" if entry.size > _LONGEST else retry(lambda: read_small(store, entry.key, _LONGEST))
         except NothingThere as error:
             raise SourceChanging("an object was listed, and gone when it was read", where=error.where) from error
 

@@ -22,6 +22,7 @@ from bootstrap.errors import (
     StoreUnavailable,
 )
 from bootstrap.job import Endpoint
+from bootstrap.storage.common.small import read_small
 from bootstrap.storage.common.way import proxy_for
 from bootstrap.storage.s3 import bounded_botocore
 from bootstrap.storage.s3.endpoint import for_bucket
@@ -201,6 +202,12 @@ def test_a_single_object_without_a_date_that_is_not_listed_is_fetched(tmp_path: 
         odd.put("c/train.py", b"t" * 5000)
         mover_of(odd).fetch(odd.url("c/train.py"), tmp_path)
         assert tree_of(tmp_path) == {"train.py": b"t" * 5000}
+
+
+def test_a_small_object_that_is_a_large_one_is_not_read_to_its_end(odd: OddStore) -> None:
+    odd.put("note", b"n" * 5000)
+    store = mover_of(odd).stores.open(parse(odd.url("note")))
+    assert (read_small(store, "note", 5000), read_small(store, "note", 4999)) == (b"n" * 5000, b"")
 
 
 def test_a_connection_that_ends_behind_100_continue_ends_the_wait(tmp_path: Path) -> None:
