@@ -6,13 +6,28 @@
 # The first of these that is there: $BOOTSTRAP_BIN; /opt/bootstrap/bin/bootstrap, which brings a Python of its own;
 # `bootstrap` on PATH; the package in the image's python3 or python.
 
+# become FILE ARG...: FILE, with -E where it is a Python script and PYTHONHOME names the library of another Python, which
+# is the command's
+become() {
+    if [ -n "${PYTHONHOME:-}" ]; then
+        IFS= read -r interpreter 2>/dev/null <"$1" || interpreter=
+        case $interpreter in
+            '#!'*python*)
+                # shellcheck disable=SC2086  # it may have an option
+                exec ${interpreter#??} -E "$@"
+                ;;
+        esac
+    fi
+    exec "$@"
+}
+
 if [ -n "${BOOTSTRAP_BIN:-}" ]; then
-    command -v "$BOOTSTRAP_BIN" >/dev/null && exec "$BOOTSTRAP_BIN" "$@"
+    bootstrap=$(command -v "$BOOTSTRAP_BIN") && become "$bootstrap" "$@"
     echo "bootstrap: BOOTSTRAP_BIN=$BOOTSTRAP_BIN cannot be executed" >&2
     exit 127
 fi
 for bootstrap in /opt/bootstrap/bin/bootstrap bootstrap; do
-    command -v "$bootstrap" >/dev/null && exec "$bootstrap" "$@"
+    bootstrap=$(command -v "$bootstrap") && become "$bootstrap" "$@"
 done
 # Not `python -m`: that looks into the working directory first, which is the user's; and with -E, since PYTHONHOME and its
 # kin are for the command's Python. bootstrap.job, since an interpreter that is too old for the package fails there and not

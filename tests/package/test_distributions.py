@@ -63,6 +63,26 @@ def test_the_sdist_has_what_the_tests_need(distributions: Path) -> None:
     assert [name for name in tracked.stdout.split() if name not in held] == []
 
 
+@pytest.mark.parametrize("name", ["re", "types", "enum", "functools", "keyword", "json", "bootstrap"])
+def test_no_module_on_pythonpath_is_imported_in_place_of_ours(installed: Path, name: str, tmp_path: Path) -> None:
+    """The lines of an entry point, which pip writes, import `re` before the first of ours."""
+    (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the wrong {name}')\n")
+    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+    words = [installed / "bootstrap", "run", "--", "printenv", "PYTHONPATH"]
+    done = subprocess.run(words, env=environ, cwd="/", text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+
+
+def test_the_old_names_run_the_installed_command_without_python_home(installed: Path, tmp_path: Path) -> None:
+    subprocess.run([installed / "bootstrap", "scripts", tmp_path], check=True, capture_output=True)
+    environ = {"PATH": f"{installed}:/usr/bin:/bin", "PYTHONHOME": "/nowhere", "TMPDIR": str(tmp_path)}
+    for named in ({}, {"BOOTSTRAP_BIN": str(installed / "bootstrap")}):
+        words = ["sh", tmp_path / "run_train.sh", "printenv", "PYTHONHOME"]
+        done = subprocess.run(words, env={**environ, **named}, text=True, capture_output=True)
+        assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["/nowhere"]), done.stderr
+
+
 def test_the_installed_command_runs_a_job(installed: Path, tmp_path: Path) -> None:
     code = tmp_path / "code"
     code.mkdir()

@@ -28,7 +28,8 @@ STATE_BYTES = 1 << 16  # a longer "line" is no progress bar
 
 class LogFile:
     """Appends to ``path``. Of what the disk refuses the newest is kept; when it accepts again, it gets that behind
-    words for the rest. A file that somebody removes is made again of what is still open.
+    words for the rest. A file that somebody removes, moves or replaces is made again of what is still open; one that
+    somebody empties (``: > job.log``) says so in place of what is gone, so that all offsets stay what they were.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class LogFile:
         self._again = 0.0
         self._fd = -1
         self._offset = 0  # in the whole output
+        self._size: int | None = 0  # of the file that is being written; None where nothing grows
+        self._emptied = 0  # bytes that somebody has taken out of it
         self._segments: list[tuple[int, str]] = []  # offset in the whole output, and name
         self._cut = 0
         self._trouble = ""
@@ -61,9 +64,9 @@ class LogFile:
             self._join()  # what a run that was killed has left
             self._fd = _open(path)
             found = os.fstat(self._fd)
-            self._offset = found.st_size
+            self._offset = self._size = found.st_size
             if not stat.S_ISREG(found.st_mode):  # /dev/null, a terminal, a pipe: nothing grows there
-                self._limit = limit = None
+                self._limit = limit = self._size = None
         except OSError as error:
             self._cause = error.strerror or str(error)
         self._left = max(0, limit // 2 - self._offset) if limit else None  # room in the file that is being written
@@ -81,6 +84,7 @@ class LogFile:
         if self._fd >= 0:
             self._restore()
             with suppress(OSError):  # it stays unwritten, then
+                self._fill()
                 self._catch_up()
             os.close(self._fd)
             self._fd = -1
@@ -100,6 +104,8 @@ class LogFile:
             )
         if lost := self._lost + len(self._unwritten):
             notes.append(f"{lost} bytes of output are missing in {self._path} ({self._cause or self._unwritten.cause})")
+        if self._emptied:
+            notes.append(f"{self._emptied} bytes of {self._path} are gone: somebody has emptied the file")
         return [*notes, self._trouble] if self._trouble else notes
 
     def _append(self, data: memoryview) -> None:
@@ -108,6 +114,7 @@ class LogFile:
             return
         self._restore(every=RETRY)
         try:
+            self._fill()
             self._catch_up()
             while data:
                 data = data[self._put(data) :]
@@ -132,14 +139,18 @@ class LogFile:
             unwritten.written(self._put(memoryview(kept)))
 
     def _restore(self, every: float = 0.0) -> None:
-        """Give the file its name again, with all that was written, if the name was removed (``rm -rf /tmp/*``)."""
+        """Give the file its name again, with all that was written, if somebody has removed it (``rm -rf /tmp/*``),
+        moved it, or put another file in its place, which is set aside.
+        """
         now = time.monotonic()
         if self._segments or now - self._looked < every:
             return
         self._looked = now
         with suppress(OSError):
-            if os.fstat(self._fd).st_nlink or os.path.lexists(self._path):
+            if self._size is None or self._is_in_place():
                 return
+            if os.path.lexists(self._path):
+                os.rename(self._path, f"{self._path}.replaced-{time.time_ns()}")
             os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
             fd = open_own(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
             try:
@@ -153,6 +164,22 @@ class LogFile:
             os.close(self._fd)
             self._fd = fd
 
+    def _is_in_place(self) -> bool:
+        """Whether the name leads to the file that is being written; a link, wherever it leads, is left alone."""
+        try:
+            return os.path.islink(self._path) or os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+    def _fill(self) -> None:
+        """Where somebody has emptied the file, words in place of what is gone, and as long."""
+        if self._size is None or self._fd < 0 or (size := os.fstat(self._fd).st_size) >= self._size:
+            return
+        gone = self._size - size
+        self._emptied += gone
+        words = gap(gone, "somebody has emptied the file")
+        write_all(self._fd, words.ljust(gone, b"\n") if gone >= len(words) else b"\n" * gone)
+
     def _put(self, data: memoryview) -> int:
         try:
             written = os.write(self._fd, data)
@@ -160,6 +187,8 @@ class LogFile:
             select.select([], [self._fd], [], RETRY)
             written = os.write(self._fd, data)
         self._offset += written
+        if self._size is not None:
+            self._size += written
         if self._left is not None:
             self._left = max(0, self._left - written)
         return written
@@ -175,7 +204,7 @@ class LogFile:
         except OSError:  # no room for one more name, or something stands there: the file at hand goes on
             return
         os.close(self._fd)
-        self._fd = fd
+        self._fd, self._size = fd, 0
         self._segments.append((self._offset, name))
         if len(self._segments) > 2:
             start, oldest = self._segments.pop(0)

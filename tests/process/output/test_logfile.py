@@ -258,16 +258,54 @@ def test_a_file_that_somebody_removes_is_made_again_of_what_is_open(tmp_path: Pa
     assert path.read_bytes() == b"before\nbehind\nend\n", "and at the end"
 
 
-def test_a_file_of_somebody_else_under_its_name_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_somebody_puts_in_its_place_is_set_aside(tmp_path: Path) -> None:
+    """As `sed -i job.log` does, or a rotation that moves the log and makes an empty one."""
     path = tmp_path / "log"
     log = LogFile(str(path))
     log.write(b"ours\n")
-    path.unlink()
+    path.rename(tmp_path / "log.1")
     path.write_bytes(b"theirs\n")
     log._looked = 0.0
-    log.write(b"more\n")
+    log.write(b"more of ours\n")
     log.close()
-    assert path.read_bytes() == b"theirs\n"
+    assert path.read_bytes() == b"ours\nmore of ours\n"
+    (aside,) = tmp_path.glob("log.replaced-*")
+    assert aside.read_bytes() == b"theirs\n" and parts(str(path)) == [(0, str(path))]
+
+
+def test_a_file_that_somebody_moves_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = LogFile(str(path))
+    log.write(b"before\n")
+    path.rename(tmp_path / "kept")
+    log.write(b"behind\n")
+    log.close()
+    assert path.read_bytes() == b"before\nbehind\n"
+
+
+def test_a_link_that_leads_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to("a")
+    log = LogFile(str(tmp_path / "log"))
+    log.write(b"ours\n")
+    (tmp_path / "log").unlink()
+    (tmp_path / "log").symlink_to("b")
+    log.close()
+    assert (tmp_path / "a").read_bytes() == b"ours\n" and not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("before", [b"1\n", numbers(100)])
+def test_what_somebody_takes_out_of_it_is_stated_and_moves_no_offset(tmp_path: Path, before: bytes) -> None:
+    """Whoever ships the log reads it by offsets: without the words, as many bytes of what follows would be missing."""
+    path = tmp_path / "log"
+    log = LogFile(str(path))
+    log.write(before)
+    os.truncate(path, 0)
+    log.write(b"behind\n")
+    log.close()
+    data = path.read_bytes()
+    assert len(data) == len(before) + len(b"behind\n") and data.endswith(b"\nbehind\n")
+    assert len(before) < 100 or b"bytes are missing here: somebody has emptied the file" in data
+    assert log.notes() == [f"{len(before)} bytes of {path} are gone: somebody has emptied the file"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
