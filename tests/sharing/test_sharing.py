@@ -353,7 +353,27 @@ def test_small_objects_of_a_node_that_died(small: Making, tree: dict[str, bytes]
     check_tree(job, tree, [1, 2])
 
 
-@pytest.mark.parametrize("given", [b"nonsense", zlib.compress(b"[[1]]"), zlib.compress(b"{}")], ids=repr)
+def rows(text: bytes) -> bytes:
+    """As a node tells them."""
+    packed = zlib.compress(text)
+    return len(packed).to_bytes(4, "big") + packed
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"nonsense",
+        zlib.compress(b"[[1]]"),
+        rows(b"{}"),
+        rows(b"[[1]]"),
+        rows(b"[" * 100_000),
+        rows(b"[" + b" " * (65 << 20) + b"]"),
+        rows(b'[["c/x", 1e400, "", 0, ""]]'),
+        rows(b'[["c/x", -5, "", 0, ""]]'),
+        rows(b'[["c/x", 1, "", 0, ""]]')[:-4],
+    ],
+    ids=range(9),
+)
 def test_a_listing_that_makes_no_sense_is_made_anew(given: bytes) -> None:
     class Odd:
         def once(self, name: str, make: object) -> bytes:

@@ -33,6 +33,7 @@ MOST = 512
 """Objects of a group: the line that tells their digests stays short."""
 
 _ROWS = 4096  # of a listing, told together
+_MOST_ROWS = 64 << 20  # bytes of so many: a key has 1 KiB
 
 
 def listed_once(share: Share, source: str, entries: Callable[[], Entries]) -> Entries:
@@ -40,7 +41,7 @@ def listed_once(share: Share, source: str, entries: Callable[[], Entries]) -> En
     made = share.once(f"list {_digest(source)}", lambda: b"".join(_packed(entries())))
     try:
         return Entries.of(_unpacked(made))
-    except (ValueError, TypeError, zlib.error):  # of another version of ours
+    except (ValueError, TypeError, OverflowError, zlib.error):  # of another version of ours
         return entries()
 
 
@@ -56,7 +57,11 @@ def _unpacked(packed: bytes) -> Iterator[Entry]:
     at = 0
     while at < len(packed):
         start, at = at + 4, at + 4 + int.from_bytes(packed[at : at + 4], "big")
-        for row in _list_of(load_json(zlib.decompress(packed[start:at]))):
+        unpacked = zlib.decompressobj()
+        text = unpacked.decompress(packed[start:at], _MOST_ROWS)
+        if not unpacked.eof:
+            raise ValueError("more rows than are told together, or a part of them")
+        for row in _list_of(load_json(text)):
             yield _entry(*row)
 
 
@@ -240,6 +245,8 @@ def _list_of(value: object) -> list[Any]:
 
 
 def _entry(key: object, size: Any, etag: object, mtime: Any, sha256: object) -> Entry:
+    if int(size) < 0:
+        raise ValueError("an object of less than no bytes")
     return Entry(str(key), int(size), str(etag), float(mtime), str(sha256))
 
 
