@@ -22,6 +22,11 @@ met at work again and again. Doubled, up to the interval, as long as it is the s
 """
 
 _LOOKING = 0.1  # of a core, for such looks at most
+_LEAD = 2.0
+"""Seconds by which a look may come before its interval is over, so that what it finds is there when it is; of a short
+interval, half of it.
+"""
+
 _ANSWERS = 5.0  # seconds after which other nodes' checkpoints are answered, at most
 _LONGEST_PAUSE = 60.0  # seconds between two rounds while the store does not work, or the interval
 
@@ -44,11 +49,17 @@ class Schedule:
         elif any(each.behind for each in publishers):
             self._pause = 0.0
         elif moving:
-            cost = sum(each.look_cost for each in publishers)
-            self._pause = min(max(self._soon.next(), cost / _LOOKING), self._interval)
+            self._pause = min(max(self._soon.next(), self._least(publishers)), self._interval)
         else:
-            self._pause = self._interval
+            self._pause = max(self._interval - self._lead(publishers), self._least(publishers))
         return self._pause
+
+    def _lead(self, publishers: Sequence[Publisher]) -> float:
+        return min(sum(each.lead for each in publishers), _LEAD, self._interval / 2)
+
+    def _least(self, publishers: Sequence[Publisher]) -> float:
+        """Seconds that looks must be apart, not to cost too much."""
+        return min(sum(each.look_cost for each in publishers) / _LOOKING, self._interval)
 
 
 class Live:
@@ -81,7 +92,8 @@ class Live:
 
     def _run(self) -> None:
         background()
-        schedule, pause, began = Schedule(self._interval), self._interval, time.monotonic()
+        schedule, began = Schedule(self._interval), time.monotonic()
+        pause = schedule.pause(self.publishers, worked=True)
         while not self._wait(began, pause):
             began = time.monotonic()
             worked = [self._round(number, publisher) for number, publisher in enumerate(self.publishers)]

@@ -20,7 +20,8 @@ from .local.patterns import is_unfinished
 from .local.pins import Pins
 from .local.units import Unit
 from .remote.fence import Fence, Watchful, new_claim
-from .remote.manifest import HOME, Claim, Contents, File, Part, kind_of
+from .remote.manifest import Claim, Contents, File
+from .remote.parts import Parts
 from .remote.sending import Known, Sender, State, state
 from .remote.shelf import Options, Shelf, files_of
 from .remote.target import Target
@@ -67,8 +68,11 @@ class Publisher:
     look_cost: float = 0.0
     """Seconds of CPU that the last look at something that had changed took."""
 
+    lead: float = MOMENT
+    """Seconds from a look to the end of what it found, as it was the last time that there was something."""
+
     _all_there: dict[str, State] = field(default_factory=dict)  # a look of which nothing was left to be sent
-    _part: int = 0
+    _parts: Parts = field(init=False)
     _said: set[str] = field(default_factory=set)
     _named: set[str] = field(default_factory=set)  # checkpoints that a pointer names, as of the last look
 
@@ -76,12 +80,13 @@ class Publisher:
         self._open(self.target, self.contents)
 
     def _open(self, target: Target, contents: Contents) -> None:
-        self.target, self._part, self._all_there = target, 0, {}
+        self.target, self._all_there = target, {}
         sender = Sender(target, self.root, self.log, Watchful(self.options.rate, self._newer_than_us))
         place = os.path.realpath(os.path.join("/", target.key(self.options.prefix)))
         in_place = not target.url.is_remote and place == os.path.realpath(self.root)
         sender.in_place = in_place
         self.shelf = Shelf(target, sender, self.options, self.claim, self.log, in_place, contents)
+        self._parts = Parts(target, self.options.node, self.shelf.lingering)
 
     @property
     def root(self) -> Path:
@@ -111,7 +116,7 @@ class Publisher:
         """
         self.moving, self.behind = frozenset(), False
         self.refresh()
-        began = time.thread_time()
+        began, cpu = time.monotonic(), time.thread_time()
         found = self.look()
         seen = {name: state(item) for name, item in found.items.items()}
         if seen == self._all_there:  # so most looks end, and cost no more than the walk
@@ -122,9 +127,11 @@ class Publisher:
         self._all_there = {} if changed else seen
         with Pins() as pins:
             ready = self._settled(found, changed, pins)
-            self.look_cost = time.thread_time() - began
+            self.look_cost = time.thread_time() - cpu
             until = time.monotonic() + seconds
             left = self.publish(in_order(ready), everything, stop=stop, fits=lambda unit: time.monotonic() < until)
+        if ready:
+            self.lead = time.monotonic() - began
         later = {unit.path for unit in left if unit.kind != "pointer"}
         self.behind = bool(later)
         undone = {unit.path for unit in changed if unit.kind == "checkpoint" and self.shelf.differs(unit)}
@@ -136,7 +143,7 @@ class Publisher:
             self.shelf.contents = self.target.contents()
             claims = self.shelf.contents.claims
         else:  # alone, there is only one thing that others may have written
-            claims = tuple(_claims(self.target, self.options.node))
+            claims = self.target.claims(self.options.node)
         newer = Fence(self.claim).overtaken_by(claims)
         if newer is not None:
             self._step_aside(newer)
@@ -320,7 +327,7 @@ class Publisher:
         return newer is not None
 
     def _newer(self) -> Claim | None:
-        return Fence(self.claim).overtaken_by(_claims(self.target, self.options.node))
+        return Fence(self.claim).overtaken_by(self.target.claims(self.options.node))
 
     def _newer_than_us(self) -> bool:
         return self._newer() is not None
@@ -342,7 +349,7 @@ class Publisher:
     @property
     def has_parts(self) -> bool:
         """Whether files that are no checkpoint have been told of while the command ran."""
-        return self._part > 0
+        return bool(self._parts)
 
     def _note(self, failed: Named, done: Mapping[str, Known]) -> None:
         for name in done:
@@ -350,10 +357,7 @@ class Publisher:
         self.failed.update(failed)
 
     def _put_part(self, files: Sequence[File]) -> None:
-        if files:
-            self._part += 1
-            part = Part(self.shelf.attempt_of(time.time()), self.options.node, self._part, tuple(files))
-            self.target.put(part.key, part.text())
+        self._parts.put(self.shelf.attempt_of(time.time()), files)
 
     def say_of_sparse(self, found: scan.Look) -> None:
         """Before it goes: it may be a hundred times what anybody expects."""
@@ -391,13 +395,3 @@ def _same(item: Item) -> bool:
 
 def _inodes(unit: Unit) -> set[tuple[int, int]]:
     return {(item.found.st_ino, item.found.st_dev) for item in unit.items if item.found is not None}
-
-
-def _claims(target: Target, node: int) -> list[Claim]:
-    """A node's claims as far as their keys tell them, which is enough to know the newest."""
-    found = []
-    for entry in target.listed(f"{HOME}claims/node-{node}/"):
-        kind, parts = kind_of(entry.key[len(HOME) :])
-        if kind == "claim":
-            found.append(Claim(int(parts["attempt"]), parts["run"], entry.mtime, node))
-    return found

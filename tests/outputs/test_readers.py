@@ -18,6 +18,7 @@ from bootstrap.outputs import resume
 from bootstrap.outputs.publisher import Publisher
 from bootstrap.outputs.remote import reading
 from bootstrap.outputs.remote.manifest import LAST_STATE, VOID, directory_of
+from bootstrap.outputs.remote.parts import MOST
 from tests.lab.stores import Store
 from tests.outputs.conftest import NEVER, Place, end, settle, stores_of, write
 
@@ -166,3 +167,40 @@ def test_an_earlier_attempt_with_a_later_clock_keeps_no_name(place: Place, root:
     save(publisher, 1)
     assert place.complete() == ["last.ckpt"], "one version, and its digest is right"
     assert place.get("last.ckpt") == b"state 1"
+
+
+def test_what_an_attempt_was_sending_when_it_was_killed_goes_and_what_is_needed_stays(
+    place: Place, root: Path, tmp_path: Path
+) -> None:
+    killed = place.publisher(root, linger=60)
+    for number in (1, 2):
+        save(killed, number)
+    (staged,) = place.target().listed(".bootstrap/new/")
+    cut = f"{staged.key.rpartition('/')[0].replace('1.2.', '1.3.')}/last.ckpt"
+    place.target().put(cut, b"cut")
+    second = place.publisher(tmp_path / "second")
+    third = place.publisher(tmp_path / "third")
+    newer = f".bootstrap/new/3.1.node-0.{third.claim.run}/x.ckpt"
+    place.target().put(newer, b"on its way")
+    second.shelf.sweep()
+    left = [entry.key for entry in place.target().listed(".bootstrap/new/")]
+    assert sorted(left) == sorted([staged.key, newer])
+    assert set(place.complete()) == {"last.ckpt"}
+
+
+def test_documents_of_small_files_stay_few(place: Place, root: Path) -> None:
+    publisher = place.publisher(root)
+    write(root, {"once.txt": "stays"})
+    for number in range(3 * MOST if place.url.startswith("/") else MOST + 3):
+        write(root, {"metrics.json": f"{number}", f"names/{number}": "x"}, age=1000 - number)
+        publisher.round(NEVER)
+        documents = [entry.key for entry in place.target().listed(".bootstrap/runs/")]
+        assert len(documents) <= 2 * MOST
+    publisher.refresh()
+    assert len(place.target().listed(".bootstrap/runs/")) <= MOST + 1
+    told = place.contents().loose[0]
+    assert {"once.txt", "metrics.json", *(f"names/{each}" for each in range(number + 1))} == set(told)
+    assert place.get("metrics.json") == str(number).encode()
+    assert told["metrics.json"].size == len(str(number))
+    end(publisher)
+    assert [entry.key for entry in place.target().listed(".bootstrap/runs/")] == [".bootstrap/runs/1/node-0.json"]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ...errors import BootstrapError
+from ...errors import BootstrapError, PermissionDenied
 from ...ground.log_names import node_directory
 from ...job import Log
 from ...storage.common.recorded_links import LinkPolicy
+from ...storage.common.workers import TransferStopped
 from ...storage.upload.walk import Item
 from ...values import dataclass, field, replace
 from ..local import units
@@ -78,6 +79,7 @@ class Shelf:
     """Checkpoints that have not taken the place of what is older: their contents may still be in :data:`NEW`."""
 
     lingering: Lingering = field(default_factory=Lingering)
+    _cleared: bool = False
 
     def attempt_of(self, saved: float) -> int:
         return Fence(self.claim).attempt(self.contents.claims, saved)
@@ -189,12 +191,25 @@ class Shelf:
 
     def sweep(self, *, at_end: bool = False) -> None:
         """Remove the contents that no manifest has named for a while."""
+        self._clear_up()
         gone = self.lingering.due(at_end=at_end)
         kept = self._taken()
         try:
             self.target.delete(key for key in gone if key not in kept)
-        except BootstrapError as error:
-            self.log.debug(f"what is no longer needed stays below {NEW}: {error}")
+        except PermissionDenied as error:
+            self.log.debug(f"what is no longer needed stays: {error}")
+        except (BootstrapError, TransferStopped):
+            self.lingering.let_go(gone)
+            raise
+
+    def _clear_up(self) -> None:
+        """Once: what earlier attempts of this node were sending when they were killed is to go as well."""
+        if not self._cleared:
+            earlier = {one.run for one in self.contents.claims if one.node == self.options.node and one < self.claim}
+            staged = [entry.key for entry in self.target.listed(NEW)]
+            runs = [key[len(NEW) :].partition("/")[0].rpartition(".")[2] for key in staged]
+            self.lingering.let_go(key for key, run in zip(staged, runs, strict=True) if run in earlier)
+            self._cleared = True
 
     def _promote(self, mine: Checkpoint) -> None:
         staged = [file for file in mine.files if file.key.startswith(NEW)]

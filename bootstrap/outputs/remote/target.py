@@ -13,7 +13,7 @@ from ...storage.model.light_writer import Inline
 from ...storage.model.store import Entry, Store
 from ...storage.model.url import Location
 from ...storage.open import Stores
-from .manifest import HOME, NEW, Contents, contents, kind_of
+from .manifest import HOME, NEW, Claim, Contents, contents, kind_of
 
 T = TypeVar("T")
 
@@ -80,6 +80,15 @@ class Target:
         known.update((one, text) for one, text in zip(missing, texts, strict=True) if text is not None)
         self._read = known
         return contents((key[len(HOME) :], text) for (key, _), text in known.items()), len(known) == len(wanted)
+
+    def claims(self, node: int) -> tuple[Claim, ...]:
+        """A node's, as far as their keys tell them, which is enough to know the newest."""
+        found = []
+        for entry in self.listed(f"{HOME}claims/node-{node}/"):
+            kind, parts = kind_of(entry.key[len(HOME) :])
+            if kind == "claim":
+                found.append(Claim(int(parts["attempt"]), parts["run"], entry.mtime, node))
+        return tuple(found)
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         if not keys:
