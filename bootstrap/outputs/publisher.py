@@ -50,6 +50,9 @@ class Publisher:
     log: Log
     contents: Contents = field(default_factory=Contents)
     shelf: Shelf = field(init=False)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Directories that do not go, since another output has their place; with reasons, "" where the other has them."""
+
     failed: dict[str, str] = field(default_factory=dict)
     """What could not go at the last try, with reasons."""
 
@@ -100,7 +103,7 @@ class Publisher:
         """Raises :class:`NothingThere` or :class:`PathUnusable` when the directory is not there or cannot be read."""
         if self.root.is_file():
             self._say_once(f"{self.root} was a directory and is a file: it goes under its own name, {self.root.name}")
-        return scan.look(self.root, self.target.url, self.options.links)
+        return scan.look(self.root, self.target.url, self.options.links, self.elsewhere)
 
     def units_of(self, found: scan.Look) -> list[Unit]:
         everything = units.units_of(found.items, self.options.globs)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from ..errors import BootstrapError, NothingThere, PathUnusable, PermissionDenied, TargetTaken, UsageError
+from ..errors import BootstrapError, NothingThere, PathUnusable, PermissionDenied, TargetTaken
 from ..ground.log_names import own_directory
 from ..ground.safe_files import replace_own
 from ..ground.side_by_side import both, side_by_side
@@ -21,7 +21,7 @@ from ..storage.common.workers import TransferStopped
 from ..storage.open import Stores
 from ..storage.schemes import parse
 from ..values import dataclass, field
-from . import final, resume
+from . import final, nested, resume
 from .delivery import Delivery, Empty
 from .live import Live
 from .local.empty import noted
@@ -60,17 +60,11 @@ class Session:
         """Look at every target, claim it, and so prove that it can be written: a wrong bucket or key, or a directory
         that is closed to us, must fail now and not after the training; an outage is waited for.
 
-        Raises what the store's answer means, :class:`PathUnusable`, :class:`UsageError` for two outputs with one URL,
-        and :class:`TargetTaken` where --existing-outputs says so.
+        Raises what the store's answer means, :class:`PathUnusable`, :class:`UsageError` for two outputs at one
+        place, and :class:`TargetTaken` where --existing-outputs says so.
         """
         outputs = job.delivered_outputs
-        seen: dict[str, Output] = {}
-        for output in outputs:
-            url = str(parse(output.url).as_directory())
-            if url in seen:
-                what, where = "two outputs have one URL", f"{seen[url].source} and {output.source} = {output.url}"
-                raise UsageError(what, where=where, remedy="give each a directory of its own below it")
-            seen[url] = output
+        nested.check([(output, parse(output.url)) for output in outputs])
 
         def begin(output: Output) -> Publisher | BootstrapError:
             try:
@@ -85,6 +79,7 @@ class Session:
                 _withdraw(publishers, log)
                 raise error
             log.warning(f"an output will not be delivered, as --allow-undelivered permits: {error}")
+        nested.keep_apart(publishers, log)
         live = Live(publishers, interval=chosen.output_interval, stop=stop, log=log)
         return cls(publishers, live, chosen, job.facts.job_id, log, stores, job.run_dir, job.work_dir)
 

@@ -7,8 +7,9 @@ something has: a file that a process of the job has open for writing, or mapped 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ...process.processes import descendants
 from ...storage.common.recorded_links import LinkPolicy
@@ -20,6 +21,8 @@ Signature = tuple[int, int, int, int]
 """Size, time of the last change in ns, inode and device: what tells one state of a file from the next."""
 
 _MANIFESTS = (".bootstrap/checkpoints/", ".bootstrap/runs/", ".bootstrap/claims/", ".bootstrap/new/")
+
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 _NOBODY = -1  # a leader that no process has: only what descends from us counts
 
 
@@ -47,8 +50,10 @@ class Look:
     left_out: Named = field(default_factory=list)
 
 
-def look(root: Path, target: Location, links: LinkPolicy) -> Look:
-    """Raises :class:`NothingThere` or :class:`PathUnusable` when the directory itself cannot be read."""
+def look(root: Path, target: Location, links: LinkPolicy, elsewhere: Mapping[str, str] = NOWHERE) -> Look:
+    """``elsewhere``: what begins with one of these has failed, for the reason that is given, or is nothing of ours
+    without one. Raises :class:`NothingThere` or :class:`PathUnusable` when the directory itself cannot be read.
+    """
     failed: Named = []
     left_out: Named = []
     items = {item.name: item for item in items_of(root, target, failed, left_out, links)}
@@ -57,12 +62,13 @@ def look(root: Path, target: Location, links: LinkPolicy) -> Look:
         below = os.path.relpath(os.path.abspath(target.path), os.path.abspath(root))
         if below != "." and not below.startswith("../") and below != "..":
             ours.append(f"{below}/")  # the target is in the directory: it is not to be sent into itself
-    for name in [name for name in items if name.startswith(tuple(ours))]:
+    for name in [name for name in items if name.startswith((*ours, *elsewhere))]:
         del items[name]
-        if name.startswith(".bootstrap/") and not name.startswith(_MANIFESTS) and name != ".bootstrap/":
-            failed.append(
-                (name, "a directory .bootstrap/ has its place at the URL for manifests: give yours another name")
-            )
+        why = next((why for start, why in elsewhere.items() if name.startswith(start)), "")
+        if name.startswith(".bootstrap/") and not name.startswith(_MANIFESTS):
+            why = "a directory .bootstrap/ has its place at the URL for manifests: give yours another name"
+        if why and not name.endswith("/"):
+            failed.append((name, why))
     return Look(items, failed, left_out)
 
 
