@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from ..errors import RequestRefused
 from ..ground.log_names import node_directory
 from ..job import Log, Output, StopRequest
 from ..storage.common.units import readable
@@ -298,7 +299,10 @@ class Publisher:
                 self.shelf.known.update(gone)
                 loose.update(gone)
             elif len(gone) == len(plan.send):
-                self.shelf.complete(plan, gone)
+                try:
+                    self.shelf.complete(plan, gone)
+                except RequestRefused as error:  # a name that the store does not take: others are none the worse
+                    self.failed[plan.unit.path] = str(error)
         self._put_part(files_of(loose))
 
     def _publish_pointers(self, pointers: list[Unit], everything: Sequence[Unit], stop: StopRequest) -> None:

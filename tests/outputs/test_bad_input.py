@@ -13,6 +13,7 @@ import pytest
 
 from bootstrap.errors import DiskFull, NothingThere, PathUnusable
 from bootstrap.job import Credentials, Endpoint
+from bootstrap.outputs.local.snapshot import Snapshots
 from bootstrap.outputs.resume import restore
 from bootstrap.storage.open import Stores
 from tests.outputs.conftest import NEVER, Heard, Place, end, settle, write
@@ -157,3 +158,14 @@ def test_a_file_that_is_mostly_a_hole_is_said(nas: Place, root: Path) -> None:
         file.truncate(8 << 20)
     nas.publisher(root).round(NEVER)
     assert "sparse.bin has holes, which stay holes: 8.4 MB, of which 0 bytes are on the disk" in nas.log.text()
+
+
+def test_a_copy_leaves_room_for_what_the_trainer_writes_next(small: Path) -> None:
+    write(small, {"last.ckpt": b"1" * 250_000, "small.ckpt": b"2" * 100_000})
+    free = os.statvfs(small).f_bavail
+    with Snapshots() as snapshots:
+        with pytest.raises(OSError, match="too little room"):
+            snapshots.take(small / "last.ckpt", small)
+        assert os.statvfs(small).f_bavail == free
+        assert snapshots.take(small / "small.ckpt", small).read_bytes() == b"2" * 100_000
+    assert os.statvfs(small).f_bavail == free

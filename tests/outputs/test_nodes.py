@@ -169,3 +169,35 @@ def test_an_attempt_that_is_overtaken_while_it_sends_takes_no_name(
 
 def _units(publisher: Publisher) -> list[units.Unit]:
     return units.units_of(publisher.look().items)
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_attempt_of_another_number_of_nodes_goes_on_and_tidies_up(
+    bucket_place: Place, tmp_path: Path, shared: bool, after: int
+) -> None:
+    place = bucket_place
+    for step in (1, 2):
+        for publisher in nodes(place, tmp_path, shared):
+            node = publisher.options.node
+            rest = {f"step-{step}/.metadata": METADATA} if node == 0 else {}
+            write(publisher.root, {f"step-{step}/__{node}_0.distcp": f"{node}", **rest}, age=100 - step)
+            publisher.round(NEVER)
+    assert place.complete()[0] == "step-2"
+    second = [
+        place.publisher(tmp_path / f"second-{n}", node=n, nodes=after, shared=shared, keep=1) for n in range(after)
+    ]
+    for publisher in second:
+        contents = place.contents()
+        resumed = resume.restore(publisher, contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
+        assert resumed is not None and resumed.checkpoint == "step-2"
+        assert len(list((publisher.root / "step-2").iterdir())) == 3
+    whole = pickle.dumps({"shards": [f"__{n}_0.distcp" for n in range(after)]})
+    for publisher in second:
+        node = publisher.options.node
+        rest = {"step-3/.metadata": whole} if node == 0 else {}
+        write(publisher.root, {f"step-3/__{node}_0.distcp": f"{node}", **rest}, age=10)
+        publisher.round(NEVER)
+    for publisher in second:
+        publisher.refresh()
+    assert place.complete() == ["step-3"]
+    assert not [name for name in place.names() if "step-2" in name or "step-1" in name]

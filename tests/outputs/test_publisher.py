@@ -203,3 +203,44 @@ def test_a_link_to_the_newest_directory_is_whole_at_every_moment(place: Place, r
         assert "latest" in place.complete()
         assert (place.get("latest/a.bin"), place.get("latest/b.bin")) == (f"a{n}".encode(), f"b{n}".encode())
     assert publisher.sender.sent == 8, "the store copies what it has"
+
+
+def test_a_model_in_the_output_directory_itself_is_complete(place: Place, root: Path) -> None:
+    """``save_pretrained(out)``: its path is a dot, which is no part of a key."""
+    write(root, {"config.json": "{}", "model.safetensors": tensors(1), "logs/a.txt": "x"})
+    publisher = place.publisher(root)
+    publisher.round(NEVER)
+    assert place.complete() == ["."]
+    write(root, {"model.safetensors": tensors(2)}, age=10)
+    settle(publisher)
+    assert place.complete() == ["."]
+    assert place.get("model.safetensors") == tensors(2)
+    assert end(publisher).complete
+
+
+def test_names_of_checkpoints_that_are_odd_or_long(place: Place, root: Path) -> None:
+    deep = "/".join(["d" * 50] * 15)
+    names = {"x/@1.1/step-3/a.bin", "a b+c%20&=#?.ckpt", "模型/ü.pt", f"{deep}/last.pt", "q'\"`$;.pt"}
+    names |= set() if place.url.startswith("s3:") else {"new\nline.pt"}
+    publisher = place.publisher(root)
+    for text in ("one", "the second"):
+        write(root, dict.fromkeys(names, text), age=100 - len(text))
+        settle(publisher)
+        assert sorted(place.complete()) == sorted(name.replace("/a.bin", "") for name in names)
+    assert end(publisher).complete
+    assert {place.get(name) for name in names} == {b"the second"}
+
+
+def test_a_checkpoint_whose_manifest_is_refused_holds_up_no_other(
+    seaweedfs: Store, faulty: FaultyProxy, root: Path
+) -> None:
+    place = Place(seaweedfs.make_bucket().url("m/"), stores_of(seaweedfs, faulty.endpoint))
+    write(root, {"one.pt": "1", "two.pt": "2", "notes.txt": "n"})
+    publisher = place.publisher(root)
+    refuse = refused(400, "InvalidRequest")
+    faulty.inject(refuse, method="PUT", key="*checkpoints/one.pt/*", times=None)
+    publisher.round(NEVER)
+    assert place.complete() == ["two.pt"] and place.get("notes.txt") == b"n"
+    delivery = end(publisher)
+    assert [one.path for one in delivery.undelivered] == ["one.pt"]
+    assert "InvalidRequest" in delivery.undelivered[0].why

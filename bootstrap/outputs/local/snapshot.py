@@ -17,6 +17,9 @@ from .open_files import OpenFiles
 _SHARE = 0x40049409  # FICLONE of Linux' fs.h
 _MOST = 32 << 20  # bytes of all copies that are really made
 _MOST_FILES = 64
+_ROOM = 4
+"""How many times its size has to be free where a copy is made: the trainer needs the room more than we do."""
+
 _CHUNK = 1 << 20
 
 
@@ -36,18 +39,30 @@ class Snapshots(OpenFiles):
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             copy = _unnamed(directory)
-            self._open.append(copy)
             try:
-                fcntl.ioctl(copy, _SHARE, source)
-            except OSError:
-                self._copied += os.fstat(source).st_size
-                if self._copied > _MOST:
-                    raise OSError(errno.EFBIG, "too large to be copied") from None
-                while piece := os.read(source, _CHUNK):
-                    write_all(copy, piece)
+                self._fill(copy, source)
+            except BaseException:
+                os.close(copy)
+                raise
+            self._open.append(copy)
         finally:
             os.close(source)
         return Path(f"/proc/self/fd/{copy}")
+
+    def _fill(self, copy: int, source: int) -> None:
+        try:
+            fcntl.ioctl(copy, _SHARE, source)
+            return
+        except OSError:
+            pass
+        size, there = os.fstat(source).st_size, os.fstatvfs(copy)
+        if self._copied + size > _MOST:
+            raise OSError(errno.EFBIG, "too large to be copied")
+        if _ROOM * size > there.f_bavail * there.f_frsize:
+            raise OSError(errno.ENOSPC, "too little room for a copy")
+        self._copied += size
+        while piece := os.read(source, _CHUNK):
+            write_all(copy, piece)
 
 
 def _unnamed(directory: Path) -> int:

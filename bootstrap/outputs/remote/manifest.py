@@ -5,6 +5,7 @@ Everything that decides what is complete is here and has no I/O: publisher, resu
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -31,11 +32,15 @@ NEW = HOME + "new/"
 LAST_STATE = 999_999_999
 """The version of a checkpoint that several nodes rewrite in place: one, at the end, and behind all others."""
 
-_CHECKPOINT = re.compile(r"checkpoints/(?P<path>.+)/@(?P<attempt>\d+)\.(?P<version>\d+)/node-(?P<node>\d+)\.json")
+_CHECKPOINT = re.compile(
+    r"checkpoints/(?:(?P<path>.+)/)?@(?P<attempt>\d+)\.(?P<version>\d+)/node-(?P<node>\d+)\.json", re.DOTALL
+)
 _RUN = re.compile(r"runs/(?P<attempt>\d+)/node-(?P<node>\d+)\.json")
 _PART = re.compile(r"runs/(?P<attempt>\d+)/node-(?P<node>\d+)\.files/(?P<number>\d+)\.json")
 _CLAIM = re.compile(r"claims/node-(?P<node>\d+)/(?P<attempt>\d+)-(?P<run>[0-9a-f]+)\.json")
 
+
+_LONGEST_PATH = 200  # bytes
 
 T = TypeVar("T")
 
@@ -175,7 +180,14 @@ def directory_of(path: str, attempt: int, version: int) -> str:
     """Where the manifests of one version of a checkpoint are. What is newer sorts behind what is older: a listing,
     which is no picture of one moment, has not yet gone past the newer one when the older one is removed.
     """
-    return f"{HOME}checkpoints/{path}/@{attempt:06d}.{version:09d}/"
+    below = "" if path == "." else f"{fitting(path)}/"  # "/./" is no part of a key, and none of a path
+    return f"{HOME}checkpoints/{below}@{attempt:06d}.{version:09d}/"
+
+
+def fitting(path: str) -> str:
+    """``path`` as a part of a key of ours, which has to have room for the rest of it: a long one by its digest."""
+    plain = path.encode("utf-8", "surrogateescape")
+    return path if len(plain) <= _LONGEST_PATH else f"sha256-{hashlib.sha256(plain).hexdigest()}"
 
 
 def kind_of(key: str) -> tuple[str, dict[str, str]]:

@@ -21,7 +21,7 @@ from ..local import units
 from ..local.units import Unit
 from .fence import Fence
 from .lingering import Lingering
-from .manifest import LAST_STATE, NEW, VOID, Checkpoint, Claim, Contents, File, WholeCheckpoint, parents, whole
+from .manifest import LAST_STATE, NEW, VOID, Checkpoint, Claim, Contents, File, WholeCheckpoint, fitting, parents, whole
 from .sending import Known, Sender, state
 from .target import Target
 
@@ -120,7 +120,7 @@ class Shelf:
         if not as_checkpoint:
             beside = f".bootstrap/unfinished/{self.claim.attempt}/{self.options.prefix}"
             names = taken if unit.kind == "checkpoint" else set()
-            send = [(item, beside + item.name if key in names or shut(key) else key) for item, key in todo]
+            send = [(item, beside + fitting(item.name) if key in names or shut(key) else key) for item, key in todo]
             for item, key in todo:
                 if shut(key):
                     self.log.warning(f"{item.name} has the name of a checkpoint that is there: it goes to {beside}")
@@ -133,7 +133,7 @@ class Shelf:
         if at_end and version > 1 and before is not None and before.nodes > 1:
             version = LAST_STATE
         stage = f"{NEW}{attempt}.{version}.node-{self.options.node}.{self.claim.run}/"
-        send = [(item, stage + item.name if key in taken or shut(key) else key) for item, key in todo]
+        send = [(item, stage + fitting(item.name) if key in taken or shut(key) else key) for item, key in todo]
         self._make_way({key for _, key in send})
         return Sending(unit, version, attempt, send, keep)
 
@@ -215,7 +215,7 @@ class Shelf:
         staged = [file for file in mine.files if file.key.startswith(NEW)]
         plain = {self.options.prefix + file.path for file in staged}
         others = [each for one in self.contents.checkpoints for each in one.nodes.values()]
-        others = [each for each in others if each.node == mine.node and each.key != mine.key]
+        others = [each for each in others if self._is_ours(each.node) and each.key != mine.key]
         older = [each for each in others if (each.attempt, each.saved) <= (mine.attempt, mine.saved)]
         old = [each for each in older if each.path == mine.path or plain & {file.key for file in each.files}]
         self._retire([each.key for each in old])
@@ -317,12 +317,15 @@ class Shelf:
             if not one.complete or not (at_end or self.lingering.is_over(one)):
                 continue
             paths = kept.setdefault(units.series(one.path), set())
-            mine = one.nodes.get(self.options.node)
             if one.path in paths or len(paths) < max(1, self.options.keep):
                 paths.add(one.path)
-            elif mine is not None and one.path not in named:
-                found.append(mine)
+            elif one.path not in named:
+                found += [each for rank, each in one.nodes.items() if self._is_ours(rank)]
         return found
+
+    def _is_ours(self, rank: int) -> bool:
+        """Node 0 has what nodes have left that this attempt is without."""
+        return rank == self.options.node or (self.options.node == 0 and rank >= self.options.nodes)
 
     def _retire(self, keys: Sequence[str]) -> None:
         """Old manifests, of which something newer has taken the place."""
