@@ -311,14 +311,15 @@ class Shelf:
                     return
 
     def _beyond(self, named: Collection[str], at_end: bool) -> list[Checkpoint]:
-        """This node's manifests of what need not be kept."""
+        """This node's manifests of what need not be kept; also where other nodes have removed theirs."""
         kept, found = dict[str, set[str]](), list[Checkpoint]()
         for one in self.contents.checkpoints:
-            if not one.complete or not (at_end or self.lingering.is_over(one)):
-                continue
             paths = kept.setdefault(units.series(one.path), set())
-            if one.path in paths or len(paths) < max(1, self.options.keep):
-                paths.add(one.path)
+            if one.path in paths:
+                continue  # the newer version takes its place
+            if len(paths) < max(1, self.options.keep):
+                if one.complete and (at_end or self.lingering.is_over(one)):
+                    paths.add(one.path)
             elif one.path not in named:
                 found += [each for rank, each in one.nodes.items() if self._is_ours(rank)]
         return found
