@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import paramiko
@@ -49,7 +50,7 @@ class _Link:
         channel = transport.open_session()
         channel.settimeout(_SILENCE)
         # paramiko waits for the answer to this one for ever, whatever the time-out
-        silence = threading.Timer(_SILENCE, channel.close)
+        silence = threading.Timer(_SILENCE, _close, (channel,))
         silence.daemon = True
         silence.start()
         try:
@@ -123,3 +124,8 @@ class Sessions:
             raise
         self._links.append(link)
         return link.sessions[0]
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with suppress(OSError, EOFError, paramiko.SSHException):  # the connection has ended meanwhile
+        channel.close()
