@@ -39,7 +39,7 @@ def resolve(host: str, *, deadline_s: float, stop: StopRequest, log: Log) -> lis
             return answer
         if not wait.again(host=host, answer=answer):
             raise NameUnresolved(
-                f"the host name {host} could not be resolved" + (wait.cause or f" within {deadline_s:g} s"),
+                f"the host name {host} could not be resolved" + (wait.cause or f" within {deadline_s:.3g} s"),
                 where=host,
                 why=f"{answer}, after {attempts} {'attempt' if attempts == 1 else 'attempts'}; resolver: {resolver()}",
             )
@@ -80,7 +80,7 @@ def resolve_all(hosts: Iterable[str], *, deadline_s: float, stop: StopRequest, l
         if len(missing) == 1:
             raise first
         raise NameUnresolved(
-            f"{len(missing)} of {len(names)} host names could not be resolved within {deadline_s:g} s",
+            f"{len(missing)} of {len(names)} host names could not be resolved within {deadline_s:.3g} s",
             where=", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else ""),
             why=first.why,
         )

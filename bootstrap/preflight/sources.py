@@ -43,12 +43,15 @@ class SourceToCheck:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a source holds. ``archive``: a single object that is unpacked, whose content is not known."""
+    """What a source holds. ``archive``: a single object that is unpacked, whose content is not known. ``in_place``: it
+    is where it is to go, and nothing is fetched.
+    """
 
     source: SourceToCheck
     plan: FetchPlan
     archive: bool
     root: str
+    in_place: bool = False
 
     def files(self) -> Iterator[tuple[str, Entry]]:
         """Each file under the local path that it is going to have."""
@@ -121,7 +124,7 @@ def _look_here(source: SourceToCheck) -> Listing:
         raise explain(error, place, "cannot read what is to be fetched") from error
     root = source.directory if source.direct else os.path.join(source.directory, os.path.basename(place))
     if os.path.exists(root) and os.path.samefile(place, root):
-        return Listing(source, FetchPlan.of(), False, root)  # in place already: nothing is copied
+        return Listing(source, FetchPlan.of(), False, root, in_place=True)
     return Listing(source, FetchPlan.of(*islice(_walk(place), _LOCAL_FILES)), False, root)
 
 
@@ -140,6 +143,8 @@ def told(listing: Listing) -> Finding:
     """One source that can be read."""
     files, size = len(listing.plan.files), readable(listing.plan.bytes)
     where = f"{listing.source.name} {listing.source.url} -> {listing.root}"
+    if listing.in_place:
+        return ok("source", f"{where}: in place already", f"{where}：已在目标位置")
     return ok("source", f"{where}: {counted(files, 'file')}, {size}", f"{where}：{files} 个文件，{size}")
 
 

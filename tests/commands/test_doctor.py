@@ -80,6 +80,16 @@ def test_a_sound_job_has_no_failure_and_nothing_stays_behind(doctor: Run, seawee
     assert os.listdir(tmp_path) == []
 
 
+def test_code_that_is_in_place_is_no_empty_source(doctor: Run, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/train.py").touch()
+    words = ("--job-dir", str(tmp_path), "--", "python3", "src/train.py")
+    assert of(doctor("--code", str(tmp_path / "src"), *words), "source", "ok")["text"].endswith(": in place already")
+    assert of(doctor("--code", str(tmp_path / "src"), "--job-dir", "/tmp/x", "--", "true"), "source", "ok")[
+        "text"
+    ].endswith(": 1 file, 0 bytes")
+
+
 def test_the_words_and_the_table(bootstrap: Run, tmp_path: Path) -> None:
     done = bootstrap("doctor", "--job-dir", "/etc/hosts/job", "--", "true", LANG="en_US.UTF-8")
     lines = done.stdout.decode().splitlines()

@@ -33,8 +33,8 @@ def test_a_known_name_is_found_even_with_no_time_to_wait() -> None:
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 64, "a..b"])
 def test_a_name_that_never_comes_is_named_with_its_resolver(host: str) -> None:
     with pytest.raises(NameUnresolved) as caught:
-        resolve(host, deadline_s=0.5, stop=threading.Event(), log=Heard())
-    assert host in str(caught.value)
+        resolve(host, deadline_s=0.50000123, stop=threading.Event(), log=Heard())
+    assert f"{host} could not be resolved within 0.5 s" in str(caught.value)
     assert "resolver: " in caught.value.why
     assert "attempts" in caught.value.why
 
