@@ -84,9 +84,9 @@ def test_code_that_is_in_place_is_no_empty_source(doctor: Run, tmp_path: Path) -
     (tmp_path / "src").mkdir()
     (tmp_path / "src/train.py").touch()
     words = ("--job-dir", str(tmp_path), "--", "python3", "src/train.py")
-    assert of(doctor("--code", str(tmp_path / "src"), *words), "source", "ok")["text"].endswith(": in place already")
+    assert of(doctor("--code", str(tmp_path / "src"), *words), "source", "ok")["what"].endswith(": in place already")
     assert of(doctor("--code", str(tmp_path / "src"), "--job-dir", "/tmp/x", "--", "true"), "source", "ok")[
-        "text"
+        "what"
     ].endswith(": 1 file, 0 bytes")
 
 
