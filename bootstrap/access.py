@@ -41,4 +41,9 @@ def endpoint(environ: Mapping[str, str], chosen: Settings, decrypted: Mapping[st
     said = {"S3_ENDPOINT": chosen.endpoint, "S3_REGION": chosen.region}
     wanted = {**environ, **decrypted, **{name: value for name, value in said.items() if value}}
     found = endpoint_from(wanted, addressing=chosen.addressing)
-    return replace(found, retry_window=chosen.store_timeout, max_objects=chosen.max_objects)
+    return replace(
+        found,
+        retry_window=chosen.store_timeout,
+        max_objects=chosen.max_objects,
+        processes=chosen.tls_processes,
+    )

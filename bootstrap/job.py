@@ -215,6 +215,7 @@ class Endpoint:
     ``url`` has its scheme and no bucket in front; ``addressing`` is ``auto``, ``virtual`` or ``path``; ``verify`` is
     whether TLS certificates are checked, ``ca_bundle`` a file of certificates to check against; ``retry_window`` the
     seconds for which a request that is not served is made again; ``max_objects`` how many a listing may have (0: any).
+    ``processes``: so many of ours decrypt what comes over TLS; None: as many as are of use, when they are.
     """
 
     url: str
@@ -225,6 +226,7 @@ class Endpoint:
     source: str = ""
     retry_window: float = 300.0
     max_objects: int = MOST_OBJECTS
+    processes: int | None = None
 
 
 # --- how it went -------------------------------------------------------------------------------------------------

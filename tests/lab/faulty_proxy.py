@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 import http.client
+import ssl
 import sys
 import threading
 import time
@@ -59,9 +60,9 @@ class Injection:
 class FaultyProxy(Proxy):
     """Passes everything on; ``endpoint`` is what a client is given in place of the store's."""
 
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(endpoint)
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+    def __init__(self, endpoint: str, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(endpoint, tls)
+        self.endpoint = f"{self.scheme}://127.0.0.1:{self.port}"
         self.seen: list[Request] = []
         self.answered: list[tuple[float, str, bool]] = []
         """When (seconds of the epoch), what key, and whether it went well or met a fault; one that met a fault and went

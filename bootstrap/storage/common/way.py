@@ -81,17 +81,22 @@ def tls_context(*, verify: bool, ca_bundle: str) -> ssl.SSLContext:
     """Raises ``OSError`` for a file of certificates that cannot be read."""
     import ssl  # for those alone who need it
 
-    context = ssl.create_default_context(
-        cafile=(ca_bundle if verify else "") or _authorities(ssl.get_default_verify_paths())
-    )
+    context = ssl.create_default_context(cafile=authorities(verify=verify, ca_bundle=ca_bundle))
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _authorities(system: ssl.DefaultVerifyPaths) -> str | None:
-    """None where this machine has certificate authorities; else those that boto3 brings along."""
+def authorities(*, verify: bool, ca_bundle: str) -> str | None:
+    """The file of whom TLS trusts. None where this machine has certificate authorities; else those that boto3 brings
+    along.
+    """
+    import ssl  # for those alone who need it
+
+    if verify and ca_bundle:
+        return ca_bundle
+    system = ssl.get_default_verify_paths()
     if system.cafile or (system.capath and os.listdir(system.capath)):
         return None
     from importlib.util import find_spec

@@ -175,6 +175,8 @@ class Whole(Exchange):
 
     __slots__ = ("_download", "_path", "entry", "weight")
 
+    reads = True
+
     def __init__(self, download: Download, path: str, entry: Entry) -> None:
         super().__init__()
         self._download, self._path, self.entry = download, path, entry
@@ -294,7 +296,7 @@ class Piece(Exchange):
 
     __slots__ = ("_download", "end", "large", "offer", "start")
 
-    weight = 16
+    weight, reads = 16, True
 
     def __init__(self, download: Download, large: LargeFile, start: int, end: int) -> None:
         super().__init__()
@@ -312,7 +314,7 @@ class Piece(Exchange):
         if answer.etag.endswith(ENCRYPTED):
             large.has_no_md5()
         with self.arriving() as bytes_of_it:
-            connection.pour(self.end - self.start, bytes_of_it.take)
+            connection.save(self.end - self.start, bytes_of_it)
         self._conclude(bytes_of_it.crc)
 
     def bring(self) -> None:
@@ -376,11 +378,11 @@ class Piece(Exchange):
 class Arriving:
     """Bytes of a piece, on their way into its file. ``crc``: their CRC-32 so far, 0 if it is not wanted."""
 
-    __slots__ = ("_download", "_file", "_final", "_sums", "at", "crc")
+    __slots__ = ("_download", "_final", "at", "crc", "file", "sums")
 
     def __init__(self, download: Download, piece: Piece, file: int) -> None:
-        self._download, self._file, self._final = download, file, piece.large.final
-        self._sums = download.sums(piece.large.entry)
+        self._download, self.file, self._final = download, file, piece.large.final
+        self.sums = download.sums(piece.large.entry)
         self.at, self.crc = piece.start, 0
 
     def take(self, data: bytes | memoryview) -> None:
@@ -388,10 +390,21 @@ class Arriving:
         if self._download.stop.is_set():
             raise TransferStopped
         with local_trouble(self._final):
-            write_all_at(self._file, data, self.at)
-        self.crc = crc32(data, self.crc) if self._sums else 0
-        self.at += len(data)
-        self._download.progress.add(len(data))
+            write_all_at(self.file, data, self.at)
+        self.took(len(data), crc32(data, self.crc) if self.sums else 0)
+
+    def took(self, size: int, crc: int) -> None:
+        """So many more are written, all with this CRC-32. Raises :class:`TransferStopped`."""
+        if self._download.stop.is_set():
+            raise TransferStopped
+        self.crc = crc
+        self.at += size
+        self._download.progress.add(size)
+
+    def refused(self, number: int) -> None:
+        """Raises what a file means that takes no more."""
+        with local_trouble(self._final):
+            raise OSError(number, os.strerror(number))
 
 
 Way = Callable[

@@ -20,7 +20,7 @@ from ...ground.json_text import load_json
 from ...values import astuple
 from ..local.digests import PIECE
 from ..model.listing import Entries
-from ..model.pipeline import Answer, Connection, NeedsFallback, Several
+from ..model.pipeline import Answer, Connection, Destination, NeedsFallback, Several
 from ..model.share import Pour, Share
 from ..model.store import ENCRYPTED, Entry
 from .download import Download, Piece, Whole
@@ -190,6 +190,9 @@ class _FromNode:
         self._pour(size, summing)
         if summed.hexdigest() != self._digest:
             raise NeedsFallback("other bytes than were told")
+
+    def save(self, size: int, place: Destination) -> None:
+        self.pour(size, place.take)
 
     def body(self, size: int) -> bytes:
         gathered = bytearray()

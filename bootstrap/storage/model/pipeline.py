@@ -52,6 +52,32 @@ class Answer(Protocol):
         """Raise :class:`NeedsFallback` unless it has this HTTP status and, if given, a body of this size."""
 
 
+class Destination(Protocol):
+    """Where bytes of an answer go in their order: into a file, be it we who write there or another process of ours.
+    All raise what ends the transfer.
+    """
+
+    at: int
+    """Where the next ones belong."""
+
+    @property
+    def file(self) -> int:
+        """The descriptor to write at."""
+
+    @property
+    def sums(self) -> bool:
+        """Whether their CRC-32 is wanted."""
+
+    def take(self, data: memoryview) -> None:
+        """The next of them, to be written."""
+
+    def took(self, size: int, crc: int) -> None:
+        """So many more are written; ``crc`` is the CRC-32 of all, or 0."""
+
+    def refused(self, number: int) -> None:
+        """The file takes no more: an ``errno``."""
+
+
 class Connection(Protocol):
     """Requests go out, answers come back in their order. Belongs to one thread.
 
@@ -82,6 +108,9 @@ class Connection(Protocol):
     def pour(self, size: int, take: Callable[[memoryview], None]) -> None:
         """Give the next ``size`` bytes to ``take`` as they come; what it is given is valid only until it returns."""
 
+    def save(self, size: int, place: Destination) -> None:
+        """Put the next ``size`` bytes of an answer where they belong."""
+
     def flush(self) -> None:
         """Send what has been gathered."""
 
@@ -107,6 +136,9 @@ class Exchange:
 
     weight: int = 1
     """What it counts for among what may be on its way on one connection: 1 is a request for a small object."""
+
+    reads: bool = False
+    """Whether it only reads, so that another process of ours may do it for us."""
 
     def __init__(self) -> None:
         self.tries = 0

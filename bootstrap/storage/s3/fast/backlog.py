@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Generic
 
@@ -31,6 +31,11 @@ _LEAST_TOGETHER = 4  # connections that a thread may always serve, where the sto
 _LOOK = 0.02  # seconds between two looks at how many connections there should be
 _WELL = 64  # answers after which a connection may be sent more ahead again
 _ANSWER = 1 << 16  # what an answer counts for beside its bytes, in bytes
+
+
+def alone(_left: int) -> tuple[float, int]:
+    """Seconds of CPU that this process has used, of one process."""
+    return time.process_time(), 1
 
 
 class Waiting(Generic[E]):
@@ -78,6 +83,8 @@ class Backlog(Generic[E]):
         while first is not None and first.weight > 1:  # the long ones come first, as who gives them knows
             long.append(first)
             first = next(coming, None)
+        self.reads = bool(long) and all(one.reads for one in long)
+        """Whether the long ones may be done by another process of ours."""
         begun = () if first is None else (first,)
         self._long, self._short = Waiting(long, len(long)), Waiting(chain(begun, coming), len(waiting) - len(long))
         self._lock = threading.Lock()
@@ -99,6 +106,10 @@ class Backlog(Generic[E]):
 
     def __len__(self) -> int:
         return len(self._short) + len(self._long)
+
+    @property
+    def has_long(self) -> bool:
+        return bool(self._long)
 
     # --- for a connection ---
 
@@ -259,9 +270,10 @@ class Backlog(Generic[E]):
 
     # --- for all of them ---
 
-    def threads(self, stop: StopRequest) -> Iterator[int]:
+    def threads(self, stop: StopRequest, used: Callable[[int], tuple[float, int]] = alone) -> Iterator[int]:
         """A number for each thread when it comes to be of use, until there is nothing more for one to do. It begins
-        with one connection, which is counted already.
+        with one connection, which is counted already. ``used`` tells the seconds of CPU used by now and by how many
+        processes, and is told how many long exchanges are left.
         """
         number = 0
         while len(self) and not self.given_up and not stop.is_set():
@@ -277,8 +289,9 @@ class Backlog(Generic[E]):
             self._news.clear()
             with self._lock:
                 work = self._bytes() + _ANSWER * self._answers
-                cpu = time.process_time()
-                self.growth.look(time.monotonic(), work, self.lag, cpu=cpu, window=self._window)
+                cpu, processes = used(len(self._long))
+                now, window = time.monotonic(), self._window
+                self.growth.look(now, work, self.lag, cpu=cpu, processes=processes, window=window)
 
     def ended(self) -> None:
         """A connection is not there any more, and no other in its place."""

@@ -7,6 +7,7 @@ case is known: status 200 or 206, a length, no redirect, no proxy, keys that do 
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import urllib.parse
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING
 
 from ....errors import CredentialsExpired, EndpointWrong
 from ....job import Endpoint, StopRequest
-from ...common.way import host_of, proxy_for, tls_context
+from ...common.way import authorities, host_of, proxy_for, tls_context
 from ...model.listing import Entries
 from ...model.pipeline import Connection, E, NeedsFallback, RequestBudget, Several
 from ...model.store import ENCRYPTED, Entry, RetryWindow, plain_etag
 from ..bounds import MOST_LISTED, Pages, check_xml, endless
 from ..endpoint import style_of
 from ..keys import MARGIN, Keys, remaining
+from .growth import processes_for
 from .http1 import Answer as HttpAnswer
 from .http1 import HttpConnection, Meter
-from .pipeline import Memory, run
+from .pipeline import Memory, Processes, run
 from .sigv4 import EMPTY, Signer
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class FastClient:
         self._root = "/" if virtual else f"/{bucket}/"
         self._bucket = bucket
         self._region = endpoint.region or "us-east-1"
+        self._endpoint = endpoint
         self._tls: ssl.SSLContext | None = None
         if parts.scheme == "https":
             self._tls = tls_context(verify=endpoint.verify, ca_bundle=endpoint.ca_bundle)
@@ -66,7 +69,6 @@ class FastClient:
         self._signer: Signer | None = None
         self.memory = Memory(opening=_OPENING_TLS) if self._tls is not None else Memory()
         self.retry_window = retry_window or RetryWindow(endpoint.retry_window)
-        self._max_objects = endpoint.max_objects
 
     def connect(self, meter: Meter | None = None, beside: Connection | None = None) -> SignedConnection:
         """A connection of one's own; ``beside`` another of ours, as :class:`HttpConnection` has it."""
@@ -74,6 +76,23 @@ class FastClient:
         if other is not None and self._tls is not None:
             self._session = other.session or self._session
         return SignedConnection(self, self._name, self._port, self._tls, meter, other, self._session)
+
+    def processes(self) -> Processes | None:
+        """They pay where TLS is in use, and only there: else the kernel does most of the work, and threads do."""
+        endpoint, wanted = self._endpoint, self._endpoint.processes
+        if self._tls is None:
+            return None
+        from ....ground.cores import usable  # for a transfer of large objects
+
+        count = processes_for(usable()) if wanted is None else wanted
+        if not count:
+            return None
+        from .held import Holders  # which few need
+        from .holder import Way
+
+        bundle = authorities(verify=endpoint.verify, ca_bundle=endpoint.ca_bundle) or ""
+        way = Way(os.getpid(), self._name, self._port, True, endpoint.verify, bundle)
+        return Holders(way, self, count, at_once=wanted is not None)
 
     def run(
         self,
@@ -205,7 +224,7 @@ class FastClient:
         while rest:  # each goes once it is added: there may be millions
             one = rest.pop(0)
             found.add(one, len(one))
-        Pages(self._max_objects).go_on("the end", len(found) - 1)  # each range alone may have had fewer
+        Pages(self._endpoint.max_objects).go_on("the end", len(found) - 1)  # each range alone may have had fewer
         return any_left
 
     def _pages(self, prefix: str, after: str = "", *, delimiter: str = "") -> Generator[bytes]:
@@ -213,7 +232,7 @@ class FastClient:
         connection = self.connect()
         try:
             connection.send(self._list(prefix, "", _PAGE, delimiter=delimiter, after=after))
-            pages = Pages(self._max_objects)
+            pages = Pages(self._endpoint.max_objects)
             began = time.monotonic()
             while True:
                 page = _page(connection, self.retry_window)

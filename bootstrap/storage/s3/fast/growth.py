@@ -24,6 +24,15 @@ _BUSY_WITH = 4  # connections that a process is not kept from its work by
 _LEAST_WINDOW = 0.02  # seconds over which a rate is taken, at least
 _LAGS = 1.5  # the window in times from a request to its answer: whoever was added has answered once by then
 
+_MANY_CORES = 4
+_CORES_EACH = 2  # a process that decrypts does so on one, and the kernel works for it on another
+_MOST_PROCESSES = 4  # each takes some 20 MB
+
+
+def processes_for(cores: float) -> int:
+    """How many that decrypt are of use on so many cores."""
+    return min(_MOST_PROCESSES, int(cores) // _CORES_EACH) if cores >= _MANY_CORES else 0
+
 
 class Growth:
     """The number of connections to have, ``target``, from one look to the next."""
@@ -38,11 +47,11 @@ class Growth:
         self._was_busy = False
         self._rest, self._rests_until = _FIRST_REST, 0.0
 
-    def look(self, now: float, work: float, lag: float, *, cpu: float, window: float = 0.0) -> int:
+    def look(self, now: float, work: float, lag: float, *, cpu: float, processes: int = 1, window: float = 0.0) -> int:
         """The number of connections to have from now on.
 
         ``work`` is any measure of what was done since the beginning that only grows (bytes, and a constant for each
-        answer), ``cpu`` the seconds of it that this process has used since then, ``lag`` how many seconds an answer
+        answer), ``cpu`` the seconds that its ``processes`` have used since then, ``lag`` how many seconds an answer
         takes; ``window``: seconds over which rates are taken, if more than the lag asks for.
         """
         if self._since < 0:
@@ -50,11 +59,11 @@ class Growth:
         took = now - self._since
         if took < max(_LEAST_WINDOW, _LAGS * lag, window) or work <= self._work:
             return self.target
-        rate, busy = (work - self._work) / took, (cpu - self._cpu) / took > _BUSY
+        rate, busy = (work - self._work) / took, (cpu - self._cpu) / took / processes > _BUSY
         if self._chances:
             self._judge(rate, now, busy)
-        elif busy and self._was_busy and self.target > _BUSY_WITH:
-            self.target = max(_BUSY_WITH, self.target * 3 // 4)  # what they bring waits for us
+        elif busy and self._was_busy and self.target > _BUSY_WITH * processes:
+            self.target = max(_BUSY_WITH * processes, self.target * 3 // 4)  # what they bring waits for us
         elif now >= self._rests_until:
             self._step(rate, busy, _STEP)
         self._was_busy = busy

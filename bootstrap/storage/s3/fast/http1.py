@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...common.sparse import zeros
-from ...model.pipeline import NeedsFallback
+from ...model.pipeline import Destination, NeedsFallback
 from ...model.store import ENCRYPTED, plain_etag
 from ..bounds import HEAD_TIMEOUT, MOST_LISTED, PAGE_TIMEOUT, SLOWEST, Deadline, endless
 
@@ -255,6 +255,10 @@ class HttpConnection:
 
     def answer(self) -> Answer:
         """The head of the next answer."""
+        return Answer(self.head())
+
+    def head(self) -> str:
+        """The same, as it came."""
         self.flush()
         began = 0.0
         while (end := self._head_end()) < 0:
@@ -264,7 +268,7 @@ class HttpConnection:
                 raise endless("its head does not end")
         head = str(self._view[self._start : end], "latin-1")
         self._start = end + 4
-        return Answer(head)
+        return head
 
     def whole(self, method: str) -> tuple[int, bytes]:
         """Status and body of the next answer, however it tells its length. For a connection with nothing sent ahead."""
@@ -329,6 +333,10 @@ class HttpConnection:
             take(self._view[self._start : self._start + step])
             self._start += step
             size -= step
+
+    def save(self, size: int, place: Destination) -> None:
+        """Put the next ``size`` bytes where they belong."""
+        self.pour(size, place.take)
 
     def close(self) -> None:
         self._socket.close()

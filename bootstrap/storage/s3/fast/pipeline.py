@@ -12,9 +12,9 @@ from ....job import StopRequest
 from ....values import dataclass
 from ...common.workers import in_parallel
 from ...model.pipeline import E, RequestBudget, Several
-from .backlog import Backlog
+from .backlog import Backlog, alone
 from .growth import MOST
-from .serving import Client, serve
+from .serving import Client, Elsewhere, serve
 
 
 @dataclass
@@ -28,10 +28,22 @@ class Memory:
     opening: float = 0.0005
 
 
+class Processes(Elsewhere, Protocol):
+    """Those of one transfer."""
+
+    def used(self, left: int) -> tuple[float, int]:
+        """Seconds of CPU, and by how many processes, while so many long exchanges are left."""
+
+    def close(self) -> None: ...
+
+
 class Remembering(Client, Protocol):
     """A bucket's fast client."""
 
     memory: Memory
+
+    def processes(self) -> Processes | None:
+        """Processes of ours for long exchanges that read, where there may be any."""
 
 
 def run(
@@ -46,14 +58,18 @@ def run(
     """As :meth:`bootstrap.storage.model.pipeline.Pipeline.run` has it."""
     memory = client.memory
     backlog = Backlog(exchanges, heavy=heavy, start=memory.connections, thinks=memory.thinks, opening=memory.opening)
+    processes = client.processes() if backlog.reads else None
 
     def serve_some(_number: int) -> None:
-        serve(client, backlog, budget, stop)
+        serve(client, backlog, budget, stop, processes)
 
+    used = processes.used if processes is not None else alone
     try:
-        for ended in in_parallel(backlog.threads(stop), serve_some, width=MOST, beat=beat):
+        for ended in in_parallel(backlog.threads(stop, used), serve_some, width=MOST, beat=beat):
             ended.value()
     finally:
+        if processes is not None:
+            processes.close()
         memory.connections = max(memory.connections // 2, backlog.growth.target)
         memory.thinks, memory.opening = backlog.thinks, backlog.opening
     return backlog.left_over()

@@ -48,9 +48,24 @@ class Client(Protocol):
     def accepted(self) -> None: ...
 
 
-def serve(client: Client, backlog: Backlog[E], budget: RequestBudget, stop: StopRequest) -> None:
+class Elsewhere(Protocol):
+    """Processes of ours that hold connections (:mod:`.held`)."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a long exchange is better done there than here."""
+
+    def connect(self, meter: Meter) -> FastConnection | None: ...
+
+    def brought(self, *, anything: bool) -> None:
+        """A connection has ended that brought something, or nothing."""
+
+
+def serve(
+    client: Client, backlog: Backlog[E], budget: RequestBudget, stop: StopRequest, elsewhere: Elsewhere | None = None
+) -> None:
     """Do exchanges until no connection of this thread is needed, or the fast path fails. One connection counts as live
-    already: the one that the thread was started for.
+    already: the one that the thread was started for. What is long is done ``elsewhere`` once that is ready.
 
     Raises :class:`TransferStopped`, and what an exchange raises that is not the connection's.
     """
@@ -72,7 +87,7 @@ def serve(client: Client, backlog: Backlog[E], budget: RequestBudget, stop: Stop
             while wanted or (lost < (1 if served else _LOST_IN_A_ROW) and _admits(backlog, served)):
                 wanted = False
                 beside = next(iter(served.values()), None)
-                one = Served(client, backlog, budget, stop)
+                one = Served(client, backlog, budget, stop, elsewhere)
                 if one.begin(beside):
                     served[one.number] = one
                     poll.register(one.number, one.waits_for)
@@ -111,8 +126,16 @@ def _admits(backlog: Backlog[E], served: dict[int, Served[E]]) -> bool:
 class Served(Generic[E]):
     """One connection, which counts as live until its :meth:`end`, and what is under way on it."""
 
-    def __init__(self, client: Client, backlog: Backlog[E], budget: RequestBudget, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        client: Client,
+        backlog: Backlog[E],
+        budget: RequestBudget,
+        stop: StopRequest,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self._client, self._backlog, self._budget, self._stop = client, backlog, budget, stop
+        self._elsewhere, self._is_elsewhere = elsewhere, False
         self._meter = backlog.opened()
         self._connection: FastConnection | None = None
         self._under_way: deque[E] = deque()
@@ -155,7 +178,10 @@ class Served(Generic[E]):
         self._backlog.closed(self._meter)
         self._backlog.give_back(self._under_way, self.answered, broken=broken)
         self._backlog.ended()
-        self.lost = not self.answered and (bool(self._under_way) or not self._asked)
+        lost = not self.answered and (bool(self._under_way) or not self._asked)
+        self.lost = lost and not self._is_elsewhere  # of which the fast path is independent
+        if self._elsewhere is not None and self._is_elsewhere and (lost or self.answered):
+            self._elsewhere.brought(anything=not lost)
 
     def _survives(self, work: Callable[[], bool]) -> bool:
         """Whether the connection does, after ``work`` that says so unless something unusual happens."""
@@ -176,7 +202,11 @@ class Served(Generic[E]):
 
     def _connect(self, beside: Served[E] | None) -> bool:
         began = time.monotonic()
-        self._connection = self._client.connect(self._meter, beside._connection if beside is not None else None)
+        if self._elsewhere is not None and self._belongs_elsewhere:
+            self._connection = self._elsewhere.connect(self._meter)
+            self._is_elsewhere = self._connection is not None
+        if self._connection is None:
+            self._connection = self._client.connect(self._meter, beside._connection if beside is not None else None)
         self.number = self._connection.fileno()
         self._opening = time.monotonic() - began
         self._waited = beside is not None
@@ -222,7 +252,13 @@ class Served(Generic[E]):
                 break  # else none of those was for the fast path
         return bool(self._under_way)
 
+    @property
+    def _belongs_elsewhere(self) -> bool:
+        return self._elsewhere is not None and self._backlog.has_long and self._elsewhere.ready
+
     def _more(self, alone: bool) -> list[E]:
+        if self._is_elsewhere != self._belongs_elsewhere:
+            return []  # another is opened in its place
         batch = self._backlog.more(self._weight, len(self._under_way), alone=alone)
         self._is_no_longer_new()
         return batch
