@@ -45,5 +45,5 @@ def endpoint(environ: Mapping[str, str], chosen: Settings, decrypted: Mapping[st
         found,
         retry_window=chosen.store_timeout,
         max_objects=chosen.max_objects,
-        processes=chosen.tls_processes,
+        processes=None if chosen.tls_processes == "auto" else int(chosen.tls_processes),
     )

@@ -226,7 +226,7 @@ class Endpoint:
     source: str = ""
     retry_window: float = 300.0
     max_objects: int = MOST_OBJECTS
-    processes: int | None = None
+    processes: int | None = 0
 
 
 # --- how it went -------------------------------------------------------------------------------------------------

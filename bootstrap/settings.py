@@ -70,11 +70,10 @@ def _count(value: str) -> int:
     return int(value)
 
 
-def _few(value: str) -> int:
-    number = _count(value)
-    if number > 16:
-        raise ValueError("say a whole number between 0 and 16")
-    return number
+def _auto_or_few(value: str) -> str:
+    if value != "auto" and not (value.isascii() and value.isdecimal() and int(value) <= 16):
+        raise ValueError("say auto, or a whole number between 0 and 16")
+    return value
 
 
 def _exit_code(value: str) -> int:
@@ -394,10 +393,10 @@ class Settings:
         STORE, "auto", _one_of("auto", "always", "size"), "HOW",
         "Verify what is fetched by digests that cost little (auto), by all that the store lets us compute (always), or "
         "by its size", example="always")
-    tls_processes: int | None = _knob(
-        STORE, None, _few, "N",
-        "Have N processes decrypt large objects that come over TLS (0: none; default: half as many as cores, 4 at most,"
-        " when one is not enough)", example="2")
+    tls_processes: str = _knob(
+        STORE, "0", _auto_or_few, "N",
+        "Have N processes decrypt large objects that come over TLS (auto: half as many as cores, 4 at most, from four "
+        "cores on, when one is not enough)", example="auto")
     credentials_file: str = _knob(
         STORE, "", _text, "PATH",
         "Read the keys from this profile file, which may be renewed during the run",

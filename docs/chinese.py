@@ -72,7 +72,7 @@ SETTINGS = {
     "max_objects": "一次列举超过 N 个对象就放弃，例如存储不断编造对象名时（0：不限）",
     "store_timeout": "对象存储出故障时持续重试这么久，间隔逐渐加长",
     "verify": "怎样校验下载的内容：auto（代价小的摘要）、always（存储提供的、能算的全部摘要）或 size（只比较大小）",
-    "tls_processes": "用 N 个进程解密经 TLS 下载的大对象（0：不用；默认：一个进程不够时用核数的一半，最多 4 个）",
+    "tls_processes": "用 N 个进程解密经 TLS 下载的大对象（auto：四核以上且一个进程不够时，用核数的一半，最多 4 个）",
     "credentials_file": "从这个配置文件读密钥，运行期间它可以更新",
     "credentials_profile": "配置文件里用哪个 profile（默认：AWS_PROFILE，否则 default）",
     "secrets_dir": "挂载的密钥文件目录，文件名就是变量名",

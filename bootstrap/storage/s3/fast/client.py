@@ -82,7 +82,7 @@ class FastClient:
         endpoint, wanted = self._endpoint, self._endpoint.processes
         if self._tls is None:
             return None
-        from ....ground.cores import usable  # for a transfer of large objects
+        from .cores import usable  # for a transfer of large objects
 
         count = processes_for(usable()) if wanted is None else wanted
         if not count:

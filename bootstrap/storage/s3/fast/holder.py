@@ -11,7 +11,6 @@ for each connection that is to be opened. A channel keeps messages apart; each b
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
+from ....ground.json_text import load_json
 from ....ground.writes import write_all_at
 from ...common.way import tls_context
 from ...model.pipeline import NeedsFallback
@@ -65,7 +65,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # sent to our group they are for our parent, who ends us
     control = socket.socket(fileno=0)
-    way = Way(*json.loads(control.recv(MOST)))
+    way = Way(*load_json(control.recv(MOST)))
     _end_with(way.parent)
     tls = tls_context(verify=way.verify, ca_bundle=way.ca_bundle) if way.tls else None
     control.send(READY)

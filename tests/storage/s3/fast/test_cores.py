@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.ground import cores
+from bootstrap.storage.s3.fast import cores
 
 
 @pytest.fixture(autouse=True)
