@@ -158,7 +158,8 @@ class Shelf:
         self.known.update(gone)
         self.manifests[unit.path] = mine
         self._remember(mine)
-        self.promise(unit.path)
+        if any(file.key.startswith(NEW) for file in mine.files) or self._older(mine):
+            self.promise(unit.path)
         self.lingering.see(self.contents)
 
     def promise(self, path: str) -> None:
@@ -204,20 +205,27 @@ class Shelf:
 
     def _clear_up(self) -> None:
         """Once: what earlier attempts of this node were sending when they were killed is to go as well."""
-        if not self._cleared:
-            earlier = {one.run for one in self.contents.claims if one.node == self.options.node and one < self.claim}
+        if self._cleared:
+            return
+        earlier = {one.run for one in self.contents.claims if one.node == self.options.node and one < self.claim}
+        if earlier:
             staged = [entry.key for entry in self.target.listed(NEW)]
             runs = [key[len(NEW) :].partition("/")[0].rpartition(".")[2] for key in staged]
             self.lingering.let_go(key for key, run in zip(staged, runs, strict=True) if run in earlier)
-            self._cleared = True
+        self._cleared = True
+
+    def _older(self, mine: Checkpoint) -> list[Checkpoint]:
+        """What it takes the place of: older ones of its name, or of a name that it needs."""
+        plain = {self.options.prefix + file.path for file in mine.files if file.key.startswith(NEW)}
+        others = [each for one in self.contents.checkpoints for each in one.nodes.values()]
+        others = [each for each in others if self._is_ours(each.node) and each.key != mine.key]
+        older = [each for each in others if (each.attempt, each.saved) <= (mine.attempt, mine.saved)]
+        return [each for each in older if each.path == mine.path or plain & {file.key for file in each.files}]
 
     def _promote(self, mine: Checkpoint) -> None:
         staged = [file for file in mine.files if file.key.startswith(NEW)]
         plain = {self.options.prefix + file.path for file in staged}
-        others = [each for one in self.contents.checkpoints for each in one.nodes.values()]
-        others = [each for each in others if self._is_ours(each.node) and each.key != mine.key]
-        older = [each for each in others if (each.attempt, each.saved) <= (mine.attempt, mine.saved)]
-        old = [each for each in older if each.path == mine.path or plain & {file.key for file in each.files}]
+        old = self._older(mine)
         self._retire([each.key for each in old])
         self.lingering.let_go(file.key for each in old for file in each.files if file.key.startswith(NEW))
         if not plain & self._taken():
