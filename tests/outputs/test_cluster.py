@@ -54,7 +54,14 @@ def test_one_of_two_nodes_is_killed(tmp_path: Path, shared: bool) -> None:
     for one in complete:
         names = {file.path.rpartition("/")[2] for file in one.files_for(0)}
         assert names == {".metadata", "__0_0.distcp", "__1_0.distcp"}, one
-    resume.fetch_one(place.target(), lambda contents: contents.checkpoints[0], tmp_path / "here", NEVER, place.log)
+    chosen = complete[0].path
+    resume.fetch_one(
+        place.target(),
+        lambda contents: next(one for one in contents.checkpoints if one.path == chosen and one.complete),
+        tmp_path / "here",
+        NEVER,
+        place.log,
+    )
     words = [str(tmp_path / "here" / complete[0].path), str(int(complete[0].path[-4:]))]
     loaded = subprocess.run([python, "-c", LOAD, *words], capture_output=True, text=True, check=False)
     assert loaded.returncode == 0, loaded.stderr[-2000:]
