@@ -82,18 +82,30 @@ def test_threads_share_few_connections(place: str) -> None:
         thread.join()
 
 
+def _let_in(host: str, port: int) -> socket.socket:
+    """A connection that the server greets: the one before it may not have been forgotten yet."""
+
+    def greeted() -> socket.socket | None:
+        connection = socket.create_connection((host, port))
+        if connection.recv(4) == b"SSH-":
+            return connection
+        connection.close()
+        return None
+
+    found: socket.socket = until(greeted, "the server greets nobody")
+    return found
+
+
 @pytest.mark.parametrize("place", [("MaxStartups 1:100:1", "LoginGraceTime 60")], indirect=True)
 def test_a_server_that_lets_nobody_in_for_now_is_asked_again(
     place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     made(served(place), {"x": b"x"})
     host, _, port = parse(place).bucket.partition("@")[2].partition(":")
-    with pytest.raises(StoreUnavailable), socket.create_connection((host, int(port))) as stranger:
-        stranger.recv(20)  # now the server waits for it to log in
+    with pytest.raises(StoreUnavailable), _let_in(host, int(port)):  # now the server waits for it to log in
         mover_of().fetch(place, tmp_path / "no")
     mover = mover_of(retry_window=60.0)
-    with socket.create_connection((host, int(port))) as stranger:
-        stranger.recv(20)
+    with _let_in(host, int(port)):
         fetching = threading.Thread(target=mover.fetch, args=(place, tmp_path / "to"), kwargs={"direct": True})
         fetching.start()
         window = mover.stores.open(parse(place)).retry_window
