@@ -65,7 +65,7 @@ def test_a_disk_that_is_full_at_a_byte(seaweedfs: Store, tmp_path: Path) -> None
     words = ("--network", "loopback", "--disk", "0@8M", "--directory", str(tmp_path / "nodes"), "--format", "json")
     done = simulate(tmp_path, seaweedfs, *words, "--with", options, "--", "python3", "save.py")
     if "rehearse as root, where file systems may be mounted" in done.stderr:
-        pytest.skip("needs the right to mount")
+        pytest.skip("lab: needs the right to mount")
     assert done.returncode == 1, done.stderr
     assert "No space left on device" in done.stderr
     saved = [int(word) for word in re.findall(r"saved (\d+)", done.stderr)]
