@@ -31,8 +31,10 @@ from ..storage.common.choice import Choice
 from ..storage.common.units import readable
 from ..storage.model.url import Location
 from ..storage.open import Stores
+from ..storage.relay import relay
+from ..storage.report import Report
 from ..storage.schemes import check_writable, parse
-from ..storage.transfer import Report, TransferStopped, deliver, fetch, relay
+from ..storage.transfer import TransferStopped, deliver, fetch
 from .support.stores import add_store_options, open_stores, store_options
 
 _TIDY = 2.0  # seconds for a copy to notice that it is to stop, and to take its partial files away

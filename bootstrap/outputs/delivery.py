@@ -7,7 +7,7 @@ from typing import Literal
 from ..errors import BootstrapError
 from ..job import Output
 from ..storage.model.url import Location
-from ..storage.transfer import Report
+from ..storage.report import Report
 from ..values import dataclass
 
 Empty = Literal["fine", "note", "failure"]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ..errors import BootstrapError, NothingThere
 from ..job import Ending, StopRequest
 from ..storage.common.workers import TransferStopped
-from ..storage.transfer import Report
+from ..storage.report import Report
 from ..storage.upload.send import IN_HASTE, NOT_BY_DEADLINE, NOT_WHEN_STOPPED
 from ..values import dataclass
 from .delivery import Delivery, Undelivered

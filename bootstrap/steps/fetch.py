@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..outputs.session import Session
     from ..storage.model.share import Share
     from ..storage.open import Stores
-    from ..storage.transfer import Report
+    from ..storage.report import Report
 
 
 def step(run: Run, decided: Decided, access: Access, link: Link, share: Share | None = None) -> None:

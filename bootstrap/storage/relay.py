@@ -7,9 +7,11 @@ import tempfile
 import threading
 from heapq import nlargest
 from pathlib import Path
+from typing import TextIO
 
 from ..errors import BootstrapError, DiskFull
-from ..job import StopRequest
+from ..job import Log, StopRequest
+from .common.choice import EVERYTHING, Choice
 from .common.file_errors import local_trouble
 from .common.progress import Progress
 from .common.rate_limit import RateLimit
@@ -17,11 +19,15 @@ from .common.retry import Retry
 from .common.workers import TransferStopped, in_parallel
 from .fetch.files import Files
 from .fetch.one_stream import bring
-from .fetch.plan import FetchPlan, check_room
+from .fetch.plan import FetchPlan, check_room, no_object, nothing_there, single_object
 from .fetch.unpack import workplace
 from .fetch.verification.verifier import Verifier
 from .local.staging import Staging
+from .model.listing import Entries
 from .model.store import Entry, Store
+from .model.url import Location
+from .open import Stores
+from .report import Report, name_unverified, said
 from .upload.exchanges import CONCERNS_ALL
 from .upload.journal import UploadJournal
 from .upload.multipart import LARGE, LargeObject, give_up
@@ -31,7 +37,56 @@ _WIDTH = 8
 _PARTS_AT_ONCE = 4  # of one large object
 
 
-def relay_all(
+def relay(
+    stores: Stores,
+    source: Location,
+    target: Location,
+    *,
+    tree: bool = True,
+    choice: Choice = EVERYTHING,
+    terminal: TextIO | None = None,
+    stop: StopRequest,
+    log: Log,
+) -> Report:
+    """Copy an object, or (with ``tree``) the content of a tree, from one bucket to another (or within one).
+
+    A single object goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``.
+    What single objects kept from arriving is in ``failed``; what concerns them all is raised, also
+    :class:`NothingThere` and :class:`TransferStopped`.
+    """
+    origin, goal = stores.open(source), stores.open(target)
+    progress = Progress(log, "copying", terminal=terminal)
+    retry = Retry(origin.retry_window, stop, say=progress.trouble)
+    single = retry(lambda: single_object(origin, source))
+    if single is not None:
+        key = target.child(source.name).path if target.is_directory else target.path
+        files = Files.of(((key, single),))
+    elif not tree:
+        raise retry(lambda: no_object(origin, source))
+    else:
+        prefix = source.as_directory().path if source.path else ""
+        base = target.as_directory().path if target.path else ""
+        listing = retry(lambda: Entries.of(origin.entries(prefix)))
+        if not len(listing):
+            raise retry(lambda: nothing_there(origin, source))
+        files = Files(listing, len(prefix), range(len(listing)), {}, base)
+        if not choice.is_everything:
+            files = files.where(choice.takes(key[len(base) :]) for key in files.paths)
+    if choice.rehearse((key, entry.size) for key, entry in files):
+        return Report(str(target))
+    progress.expect(len(files), sum(files.sizes))
+    with progress:
+        verifier = Verifier(origin, stores.verify)
+        failed = _relay_all(
+            origin, files, goal, name=f"{source} {target}", verifier=verifier, progress=progress, stop=stop
+        )
+    name_unverified(stores.verify, progress, log)
+    moved = progress.files, progress.bytes, 0, progress.seconds
+    report = Report(str(target), *moved, tuple(failed), verified=dict(progress.verified))
+    return said(report, "copied", source, log)
+
+
+def _relay_all(
     origin: Store,
     files: Files,
     target: Store,

@@ -15,16 +15,17 @@ What only one direction needs is imported there: a job's command waits for our i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ..errors import BootstrapError, NothingThere, PathUnusable, UsageError
+from ..errors import NothingThere, PathUnusable
 from ..ground.abandonable import watched
 from ..job import Log, StopRequest
-from ..values import dataclass, field, replace
+from ..values import replace
 from .common.choice import EVERYTHING, Choice
 from .common.file_errors import explain, local_trouble
 from .common.hashes import Hashes
@@ -32,50 +33,34 @@ from .common.progress import Progress
 from .common.rate_limit import RateLimit
 from .common.recorded_links import LinkPolicy
 from .common.retry import Retry
-from .common.units import readable
 from .common.workers import TransferStopped
 from .fetch.copy_tree import copy_tree
-from .fetch.files import Files
 from .fetch.index import Changed, Extra, FetchIndex, remove_extra
 from .fetch.large_file import unfinished_names
-from .fetch.plan import FetchPlan, check_name, check_room, directories_above, nothing_there, plan_tree
+from .fetch.plan import (
+    FetchPlan,
+    check_name,
+    check_room,
+    directories_above,
+    no_object,
+    nothing_there,
+    plan_tree,
+    single_object,
+)
 from .local.staging import sweep
 from .model.listing import Entries
 from .model.share import Share
 from .model.store import Entry, Store
 from .model.url import Location
 from .open import Stores
+from .report import Report, name_unverified, said
 from .schemes import is_shared
 
 if TYPE_CHECKING:
+    from .fetch.head_start import HeadStart
     from .fetch.verification.verifier import Verifier
 
-__all__ = ["Report", "TransferStopped", "deliver", "fetch", "relay"]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a transfer did. ``bytes`` and ``seconds`` are of what moved; ``skipped`` files did not have to.
-
-    ``root`` is where it landed: a directory, or the file that a single object became. ``failed`` pairs names with
-    reasons and is never empty when something is missing; ``left_out`` is what was not meant to go (a named pipe, a
-    link that leads out of the tree), with reasons. ``revision`` is what a source's URL meant: a commit. ``verified``:
-    by what objects were verified that moved, and how many: "md5", "md5 of parts", "size".
-    """
-
-    root: str
-    files: int = 0
-    bytes: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-    failed: tuple[tuple[str, str], ...] = ()
-    left_out: tuple[tuple[str, str], ...] = ()
-    revision: str = ""
-    verified: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        return not self.failed
+__all__ = ["TransferStopped", "deliver", "fetch"]
 
 
 def fetch(
@@ -136,7 +121,7 @@ def fetch(
 
     verifier = Verifier(store, stores.verify)
     retry = Retry(store.retry_window, stop, rate_limit=rate_limit, say=Progress(log, "fetching").trouble)
-    single = watched(lambda: retry(lambda: _single(store, source)), watch)
+    single = watched(lambda: retry(lambda: single_object(store, source)), watch)
     if single is not None and unpack and _is_archive(source.name):
         from .fetch.unpack import land, unpack_object
 
@@ -153,63 +138,87 @@ def fetch(
             )
             unpacked = land(source, single, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
         report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept, store.revision)
-        _name_unverified(stores, progress, log)
-        return _said(report, "fetched", source, log)
-    if single is None:
-        if not tree:
-            raise watched(lambda: retry(lambda: _no_object(store, source)), watch)
-        prefix = source.as_directory().path if source.path else ""
-        listing = partial(retry, lambda: Entries.of(store.entries(prefix)))
-        entries = watched(lambda: _listed(share, source, listing), watch)
-        if not len(entries):
-            raise watched(lambda: retry(lambda: nothing_there(store, source)), watch)
-        if len(entries) == 1 and entries.keys[0] == prefix and entries.sizes[0]:
-            single = entries[0]  # its name ends in a slash, and it is an object like any other
-    if single is not None:
-        name = rename or source.name
-        check_name(name, source)
-        plan, root = FetchPlan.of((name, single)), target_dir
-        extra = "keep"  # a single file says nothing of its neighbours
-    else:
-        plan = plan_tree(entries, prefix, source)
-        if not choice.is_everything:
-            files = plan.files.where(map(choice.takes, plan.files.paths))
-            above = {above for path in files.paths for above in directories_above(path)}
-            plan = FetchPlan(tuple(one for one in plan.directories if one in above), files)
-        root = target_dir if direct else target_dir / source.name
-    recorded: dict[str, Entry] = {}
-    if links == "record":
-        from .fetch.restore_links import restore, split
+        name_unverified(stores.verify, progress, log)
+        return said(report, "fetched", source, log)
+    if single is None and not tree:
+        raise watched(lambda: retry(lambda: no_object(store, source)), watch)
+    root = target_dir if direct or single is not None else target_dir / source.name
+    plain = single is None and share is None and choice.is_everything and links == "follow"
+    with _head_start(store, root, verifier, rate_limit, log) if plain else nullcontext() as head_start:
+        if single is None:
+            prefix = source.as_directory().path if source.path else ""
+            listing = partial(retry, lambda: _entries(store, prefix, head_start))
+            entries = watched(lambda: _listed(share, source, listing), watch)
+            if not len(entries):
+                raise watched(lambda: retry(lambda: nothing_there(store, source)), watch)
+            if len(entries) == 1 and entries.keys[0] == prefix and entries.sizes[0]:
+                single, root = entries[0], target_dir  # its name ends in a slash, and it is an object like any other
+        if single is not None:
+            name = rename or source.name
+            check_name(name, source)
+            plan = FetchPlan.of((name, single))
+            extra = "keep"  # a single file says nothing of its neighbours
+        else:
+            plan = plan_tree(entries, prefix, source)
+            if not choice.is_everything:
+                files = plan.files.where(map(choice.takes, plan.files.paths))
+                above = {above for path in files.paths for above in directories_above(path)}
+                plan = FetchPlan(tuple(one for one in plan.directories if one in above), files)
+        recorded: dict[str, Entry] = {}
+        if links == "record":
+            from .fetch.restore_links import restore, split
 
-        plan, recorded = split(plan)
-    progress = Progress(log, "fetching", terminal=terminal)
-    skipped, kept = _bring_what_changed(
-        store,
-        plan,
-        recorded,
-        os.fspath(root),
-        str(source),
-        changed,
-        extra,
-        choice,
-        verifier,
-        rate_limit,
-        progress,
-        stop,
-        log,
-        share,
-    )
+            plan, recorded = split(plan)
+        progress = Progress(log, "fetching", terminal=terminal)
+        skipped, kept = _bring_what_changed(
+            store,
+            plan,
+            recorded,
+            os.fspath(root),
+            str(source),
+            changed,
+            extra,
+            choice,
+            verifier,
+            rate_limit,
+            progress,
+            stop,
+            log,
+            share,
+            head_start,
+        )
     landed = root / name if single is not None else root
     report = _report(landed, progress.files, progress, skipped, kept, store.revision)
     if choice.tell is not None:
         return report
-    _name_unverified(stores, progress, log)
+    name_unverified(stores.verify, progress, log)
     if recorded:
         refused = restore(store, recorded, os.fspath(root), retry=retry, beat=watch)
         for link, reason in refused:
             log.warning("left out", name=link, reason=reason)
         report = replace(report, left_out=(*report.left_out, *refused))
-    return _said(report, "fetched", source, log)
+    return said(report, "fetched", source, log)
+
+
+def _head_start(
+    store: Store, root: Path, verifier: Verifier, rate_limit: RateLimit, log: Log
+) -> AbstractContextManager[HeadStart | None]:
+    """Where one may be of use: nothing is there to compare with, and the store tells of a listing as it goes."""
+    try:
+        is_new = not os.path.lexists(root) or not os.listdir(root)
+    except OSError:  # a file, say, of which the fetch will have words
+        is_new = False
+    if not is_new or store.long_listing is None:
+        return nullcontext()
+    from .fetch.head_start import HeadStart
+
+    return closing(HeadStart(store, os.fspath(root), verifier, rate_limit, log))
+
+
+def _entries(store: Store, prefix: str, head_start: HeadStart | None) -> Entries:
+    if head_start is None or store.long_listing is None:
+        return Entries.of(store.entries(prefix))
+    return Entries.of(store.long_listing(prefix, head_start.seen))
 
 
 def _report(
@@ -227,15 +236,6 @@ def _report(
         revision,
         verified=dict(progress.verified),
     )
-
-
-def _name_unverified(stores: Stores, progress: Progress, log: Log) -> None:
-    """Where all was to be verified that can be."""
-    if stores.verify == "always" and progress.by_size:
-        count, first = progress.verified["size"], progress.by_size[0]
-        log.warning(
-            "verified by their size only: the store tells no more that we can compute", files=count, first=first
-        )
 
 
 def _listed(share: Share | None, source: Location, listing: Callable[[], Entries]) -> Entries:
@@ -261,6 +261,7 @@ def _bring_what_changed(
     stop: StopRequest,
     log: Log,
     share: Share | None,
+    head_start: HeadStart | None,
 ) -> tuple[int, list[str]]:
     """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here.
 
@@ -268,6 +269,9 @@ def _bring_what_changed(
     """
     from .fetch.download import bring_all
 
+    if head_start is not None:
+        head_start.settle()
+    early = head_start.partials if head_start is not None else []
     way = None
     if share is not None:
         from .fetch.shared import bring_shared  # which a node alone need not load
@@ -288,12 +292,13 @@ def _bring_what_changed(
             if touched:
                 log.warning("changed here since the last fetch", files=len(touched), first=touched[0], now=changed)
             needed = FetchPlan(plan.directories, standing.wanted(changed))
-            check_room(needed, root)
+            check_room(needed, root, early)
             if not index.finished:
-                sweep(root, ("", *plan.directories), unfinished_names(needed.files, root))
+                sweep(root, ("", *plan.directories), unfinished_names(needed.files, root).union(early))
             if len(needed.files):
                 index.begin()
             progress.expect(len(needed.files), needed.bytes)
+            land = partial(head_start.land, index=index, progress=progress) if head_start is not None else None
             with progress:
                 bring_all(
                     store,
@@ -305,6 +310,7 @@ def _bring_what_changed(
                     stop=stop,
                     way=way,
                     verifier=verifier,
+                    land=land,
                 )
             if extra == "delete":
                 removed = remove_extra(root, Hashes(chain(links, plan.files.paths)), set(plan.directories))
@@ -346,60 +352,7 @@ def deliver(
     if choice.tell is not None:
         return Report(str(target), failed=tuple(failed), left_out=tuple(left_out))
     report = Report(str(target), progress.files, progress.bytes, 0, progress.seconds, tuple(failed), tuple(left_out))
-    return _said(report, "delivered", target, log)
-
-
-def relay(
-    stores: Stores,
-    source: Location,
-    target: Location,
-    *,
-    tree: bool = True,
-    choice: Choice = EVERYTHING,
-    terminal: TextIO | None = None,
-    stop: StopRequest,
-    log: Log,
-) -> Report:
-    """Copy an object, or (with ``tree``) the content of a tree, from one bucket to another (or within one).
-
-    A single object goes to ``<target>/<its name>`` when ``target`` is written as a directory, else to ``target``.
-    What single objects kept from arriving is in ``failed``; what concerns them all is raised, also
-    :class:`NothingThere` and :class:`TransferStopped`.
-    """
-    from .relay import relay_all
-
-    origin, goal = stores.open(source), stores.open(target)
-    progress = Progress(log, "copying", terminal=terminal)
-    retry = Retry(origin.retry_window, stop, say=progress.trouble)
-    single = retry(lambda: _single(origin, source))
-    if single is not None:
-        key = target.child(source.name).path if target.is_directory else target.path
-        files = Files.of(((key, single),))
-    elif not tree:
-        raise retry(lambda: _no_object(origin, source))
-    else:
-        prefix = source.as_directory().path if source.path else ""
-        base = target.as_directory().path if target.path else ""
-        listing = retry(lambda: Entries.of(origin.entries(prefix)))
-        if not len(listing):
-            raise retry(lambda: nothing_there(origin, source))
-        files = Files(listing, len(prefix), range(len(listing)), {}, base)
-        if not choice.is_everything:
-            files = files.where(choice.takes(key[len(base) :]) for key in files.paths)
-    if choice.rehearse((key, entry.size) for key, entry in files):
-        return Report(str(target))
-    progress.expect(len(files), sum(files.sizes))
-    with progress:
-        from .fetch.verification.verifier import Verifier
-
-        verifier = Verifier(origin, stores.verify)
-        failed = relay_all(
-            origin, files, goal, name=f"{source} {target}", verifier=verifier, progress=progress, stop=stop
-        )
-    _name_unverified(stores, progress, log)
-    moved = progress.files, progress.bytes, 0, progress.seconds
-    report = Report(str(target), *moved, tuple(failed), verified=dict(progress.verified))
-    return _said(report, "copied", source, log)
+    return said(report, "delivered", target, log)
 
 
 def _fetch_local(
@@ -442,7 +395,7 @@ def _fetch_local(
     report = Report(str(root), progress.files, progress.bytes, unchanged, progress.seconds, (), tuple(left_out))
     if choice.tell is not None:
         return report
-    return _said(report, "copied", source, log)
+    return said(report, "copied", source, log)
 
 
 def _is_archive(name: str) -> bool:
@@ -451,46 +404,7 @@ def _is_archive(name: str) -> bool:
     return bool(archive.stem(name))
 
 
-def _single(store: Store, source: Location) -> Entry | None:
-    """The one object that ``source`` is, if it is one.
-
-    An object of no bytes beside keys below it is a directory's marker that was made without a slash.
-    """
-    if source.is_directory:
-        return None
-    entry = store.stat(source.path)
-    if entry is not None and not entry.size and store.children(source.as_directory().path):
-        return None
-    return entry
-
-
-def _no_object(store: Store, source: Location) -> BootstrapError:
-    """Why there is no single object ``source``: it is a directory, or nothing at all."""
-    if store.children(source.as_directory().path):
-        return UsageError("the source is a directory", where=str(source), remedy="add -r")
-    return nothing_there(store, source)
-
-
 def _no_such_path(place: Path) -> NothingThere:
     from .local.store import FileStore
 
     return nothing_there(FileStore(Path("/")), Location("file", os.fspath(place).lstrip("/")))
-
-
-def _said(report: Report, verb: str, place: Location, log: Log) -> Report:
-    """One line about what was done; "delivered" and its kin are said of what is complete only."""
-    rate = f"{report.bytes / 1e6 / report.seconds:.1f} MB/s" if report.seconds > 0 else ""
-    facts: dict[str, object] = {
-        "to" if verb == "delivered" else "from": str(place),
-        "files": report.files,
-        "size": readable(report.bytes),
-        "seconds": round(report.seconds, 2),
-        "rate": rate,
-        **({"unchanged": report.skipped} if report.skipped else {}),
-        **({"revision": report.revision} if report.revision else {}),
-    }
-    if report.complete:
-        log.info(verb, **facts)
-    else:
-        log.warning(f"not everything was {verb}", **facts, failed=len(report.failed))
-    return report

@@ -28,8 +28,9 @@ from bootstrap.storage.local import digests
 from bootstrap.storage.model.share import Share
 from bootstrap.storage.model.store import Entry
 from bootstrap.storage.open import Stores
+from bootstrap.storage.report import Report
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import Report, TransferStopped, fetch
+from bootstrap.storage.transfer import TransferStopped, fetch
 from tests.lab.faulty_proxy import FaultyProxy, slow
 from tests.lab.stores import Bucket
 from tests.lab.trees import files_below

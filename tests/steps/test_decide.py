@@ -19,8 +19,8 @@ from bootstrap.results import Asked, Decided, Found, Seen
 from bootstrap.run import CodeUnavailable, Run
 from bootstrap.settings import resolve
 from bootstrap.steps.conclude import Outcome, decide, own_code, own_facts, settle
+from bootstrap.storage.report import Report
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import Report
 from bootstrap.variables import read
 
 WHOLE, PART = Report("/j/out", files=1), Report("/j/out", failed=(("a", "gone"),))

@@ -14,8 +14,9 @@ import pytest
 from bootstrap.job import Credentials, Endpoint
 from bootstrap.storage.model.url import Location
 from bootstrap.storage.open import Stores
+from bootstrap.storage.report import Report
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import Report, deliver, fetch
+from bootstrap.storage.transfer import deliver, fetch
 from tests.lab.stores import Bucket, Store
 
 

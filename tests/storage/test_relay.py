@@ -9,8 +9,9 @@ import threading
 import pytest
 
 from bootstrap.errors import DiskFull
+from bootstrap.storage.relay import relay
+from bootstrap.storage.report import Report
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import Report, relay
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import MemoryLog, SmallDisk, stores_of
 

@@ -19,6 +19,7 @@ class ReadOnly:
     pipeline = None
     multipart = None
     tells_more = None
+    long_listing = None
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -49,10 +49,12 @@ def bring_all(
     stop: StopRequest,
     way: Way | None = None,
     verifier: Verifier | None = None,
+    land: Callable[[Files], Files] | None = None,
 ) -> None:
     """Make the plan's directories and files below ``root``; returns when every one is there, whole.
 
-    The parts come from the store, or in another ``way`` that is given how to bring some of them from there.
+    The parts come from the store, or in another ``way`` that is given how to bring some of them from there; what is
+    here already is given its name by ``land``, which returns the rest.
 
     Raises the first error; then files that are whole stay, and what has come of large ones, and nothing else does.
     ``index`` is told of each file.
@@ -72,7 +74,8 @@ def bring_all(
 
     try:
         make_directories(root, plan.directories)
-        parts = download.parts(plan.files, beat)
+        files = plan.files if land is None else land(plan.files)
+        parts = download.parts(files, beat)
         from_store = partial(_bring, download, rate_limit, beat=beat)
         if way is None:
             from_store(parts)
@@ -201,10 +204,10 @@ class Whole(Exchange):
         if size <= _AT_ONCE:
             body = connection.body(size)
             md5 = hashlib.md5(body, usedforsecurity=False).hexdigest() if self._download.hashes else ""
-            self._verify(found, md5, lambda start, end: body[start:end])
+            verified = self._verified(found, md5, lambda start, end: body[start:end])
             final = self.final
             with local_trouble(final):
-                self._keep(final, body, found, md5)
+                self._keep(final, body, found, md5, verified)
         else:
             self._stream(connection, found)
 
@@ -224,9 +227,15 @@ class Whole(Exchange):
             progress=download.progress,
             stop=download.stop,
         )
-        self._finish(found, os.stat(final).st_mtime_ns, md5)
+        self._note(found, os.stat(final).st_mtime_ns, md5)
 
-    def _keep(self, final: str, body: bytes, found: Entry, md5: str) -> None:
+    def appear(self, partial: str, found: Entry, mtime_ns: int, md5: str, verified: str) -> None:
+        """All of it is here, and is what the store has, as it was ``found``: it gets its name."""
+        self._download.staging.publish(partial, self.final)
+        self._download.progress.verified_by(verified, self.entry.key)
+        self._note(found, mtime_ns, md5)
+
+    def _keep(self, final: str, body: bytes, found: Entry, md5: str, verified: str) -> None:
         staging = self._download.staging
         file, partial = staging.create(final)
         try:
@@ -234,11 +243,10 @@ class Whole(Exchange):
             if body.startswith(b"#!"):
                 executable_if_script(file)
             mtime_ns = os.fstat(file).st_mtime_ns
-            staging.publish(partial, final)
+            self._download.progress.add(len(body))
+            self.appear(partial, found, mtime_ns, md5, verified)
         finally:
             os.close(file)
-        self._download.progress.add(len(body))
-        self._finish(found, mtime_ns, md5)
 
     def _stream(self, connection: Connection, found: Entry) -> None:
         staging, progress, stop = self._download.staging, self._download.progress, self._download.stop
@@ -262,12 +270,10 @@ class Whole(Exchange):
         try:
             connection.pour(found.size, take)
             md5 = digest.hexdigest() if digest is not None else ""
-            self._verify(found, md5, partial_reader(file, stop))
+            verified = self._verified(found, md5, partial_reader(file, stop))
             with local_trouble(final):
                 executable_if_script(file)
-                mtime_ns = os.fstat(file).st_mtime_ns
-                staging.publish(partial, final)
-            self._finish(found, mtime_ns, md5)
+                self.appear(partial, found, os.fstat(file).st_mtime_ns, md5, verified)
         except (OSError, NeedsFallback):
             progress.add(-at)
             staging.discard(partial)
@@ -275,16 +281,15 @@ class Whole(Exchange):
         finally:
             os.close(file)
 
-    def _verify(self, found: Entry, md5: str, read: Callable[[int, int], bytes]) -> None:
+    def _verified(self, found: Entry, md5: str, read: Callable[[int, int], bytes]) -> str:
         if md5 and found.md5 not in ("", md5):
             raise NeedsFallback("other bytes than the object's")
         try:
-            verified = self._download.verifier.verified(self.entry, found, md5, read, large=False)
+            return self._download.verifier.verified(self.entry, found, md5, read, large=False)
         except Differs as error:
             raise NeedsFallback(error.what) from error
-        self._download.progress.verified_by(verified, self.entry.key)
 
-    def _finish(self, found: Entry, mtime_ns: int, md5: str) -> None:
+    def _note(self, found: Entry, mtime_ns: int, md5: str) -> None:
         self._download.index.note(self._path, found, mtime_ns, md5)
         self._download.progress.finish()
         if self._download.arrived is not None:

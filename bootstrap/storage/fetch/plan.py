@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 
-from ...errors import DiskFull, NamesUnsafe, NothingThere
+from ...errors import BootstrapError, DiskFull, NamesUnsafe, NothingThere, UsageError
 from ...reporting.prose import counted
 from ...values import dataclass
 from ..common.file_errors import existing
@@ -151,11 +151,11 @@ def check_name(name: str, where: Location) -> None:
         raise _refusal([(name, reason)], where)
 
 
-def check_room(plan: FetchPlan, root: str) -> None:
+def check_room(plan: FetchPlan, root: str, early: Iterable[str] = ()) -> None:
     """Compare the plan with what the file system of ``root`` has left: bytes and inodes.
 
-    Raises :class:`DiskFull` with the arithmetic. Files that stand there already, whole or in part, count for what they
-    hold.
+    Raises :class:`DiskFull` with the arithmetic. Files that stand there already, whole or in part or ``early`` under
+    another name, count for what they hold.
     """
     room = os.statvfs(existing(root))
     free = room.f_bavail * room.f_frsize
@@ -166,7 +166,7 @@ def check_room(plan: FetchPlan, root: str) -> None:
     if need <= free and not short_of_inodes:
         return
     unfinished = unfinished_names(plan.files, root)
-    for place in chain((os.path.join(root, path) for path in plan.files.paths), unfinished):
+    for place in chain((os.path.join(root, path) for path in plan.files.paths), unfinished, early):
         try:
             found = os.lstat(place)
         except OSError:
@@ -187,6 +187,26 @@ def check_room(plan: FetchPlan, root: str) -> None:
             why=f"{inodes} new files and directories, {room.f_favail} inodes are free: "
             f"{inodes - room.f_favail} too few",
         )
+
+
+def single_object(store: Store, source: Location) -> Entry | None:
+    """The one object that ``source`` is, if it is one.
+
+    An object of no bytes beside keys below it is a directory's marker that was made without a slash.
+    """
+    if source.is_directory:
+        return None
+    entry = store.stat(source.path)
+    if entry is not None and not entry.size and store.children(source.as_directory().path):
+        return None
+    return entry
+
+
+def no_object(store: Store, source: Location) -> BootstrapError:
+    """Why there is no single object ``source``: it is a directory, or nothing at all."""
+    if store.children(source.as_directory().path):
+        return UsageError("the source is a directory", where=str(source), remedy="add -r")
+    return nothing_there(store, source)
 
 
 def nothing_there(store: Store, source: Location) -> NothingThere:

@@ -40,6 +40,7 @@ class FileSystemStore:
     pipeline = None
     multipart = None
     tells_more = None
+    long_listing = None
 
     def __init__(self, location: Location, kind: FileSystem, surroundings: Surroundings) -> None:
         self.url = f"{location.scheme}://{location.bucket}"

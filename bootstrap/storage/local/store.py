@@ -27,6 +27,7 @@ class FileStore:
     retry_window = RetryWindow(0)
     multipart = None
     tells_more = None
+    long_listing = None
 
     def __init__(self, root: Path) -> None:
         self.root = root

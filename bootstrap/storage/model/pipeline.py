@@ -52,6 +52,12 @@ class Answer(Protocol):
         """Raise :class:`NeedsFallback` unless it has this HTTP status and, if given, a body of this size."""
 
 
+class Digest(Protocol):
+    """One of ``hashlib``'s."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+
+
 class Destination(Protocol):
     """Where bytes of an answer go in their order: into a file, be it we who write there or another process of ours.
     All raise what ends the transfer.
@@ -84,20 +90,26 @@ class Connection(Protocol):
     Raises ``OSError`` for what the network does, :class:`NeedsFallback` for what is not the plain case.
     """
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nobody on the way can change a body unseen, so that no digest need be signed beforehand: TLS."""
+
     def get(self, key: str, start: int = 0, end: int = 0) -> None:
         """Ask for an object, or for its bytes ``start`` to ``end`` (not included) if ``end`` is given."""
 
     def put(self, key: str, size: int, sha256: str, *, upload: str = "", part: int = 0) -> None:
-        """The head of a request that writes ``size`` bytes with this digest: an object, or one part of an upload."""
+        """The head of a request that writes ``size`` bytes with this digest: an object, or one part of an upload. The
+        digest may be empty where the connection :attr:`is_sealed`.
+        """
 
     def send(self, data: bytes) -> None:
         """Bytes of a body. They go out with the next :meth:`answer`, or before."""
 
-    def send_file(self, file: int, start: int, size: int) -> None:
-        """Bytes of a body out of an open file."""
+    def send_file(self, file: int, start: int, size: int, digest: Digest) -> None:
+        """Bytes of a body out of an open file; the ``digest`` gets to see them as they go."""
 
-    def send_zeros(self, size: int) -> None:
-        """Bytes of a body that are a hole in a file."""
+    def send_zeros(self, size: int, digest: Digest) -> None:
+        """Bytes of a body that are a hole in a file; the ``digest`` gets to see them, too."""
 
     def answer(self) -> Answer:
         """The head of the next answer."""

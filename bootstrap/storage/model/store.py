@@ -103,6 +103,20 @@ Verify = Literal["auto", "always", "size"]
 TellsMore = Callable[[Entry], Told]
 """Asks a store what else it tells of an object, which is one of :class:`Entry`; it knows no errors."""
 
+
+class Listed(Protocol):
+    """What a listing has so far. It grows in the thread that lists, and is to be looked at there."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> Entry: ...
+
+
+Seen = Callable[[Listed], None]
+"""Told of a listing while more is to come, and the store is waited for."""
+
+LongListing = Callable[[str, Seen | None], Iterable[Entry]]
+"""Lists as :meth:`Store.entries` does, and tells of it as it goes. What was told need not come in the end."""
+
 Moved = Callable[[int], None]
 """Told that so many bytes more have gone."""
 
@@ -174,6 +188,10 @@ class Store(Protocol):
     @property
     def tells_more(self) -> TellsMore | None:
         """What else there is to verify an object by, where a store may know that."""
+
+    @property
+    def long_listing(self) -> LongListing | None:
+        """How to list where that may take long, for who can begin with a part of it."""
 
     def light_writer(self) -> LightWriter:
         """How to write a little now and then without loading what a transfer needs."""

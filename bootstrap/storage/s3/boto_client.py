@@ -44,6 +44,7 @@ class BotoStore:
     revision = ""
     pipeline = None
     tells_more = None
+    long_listing = None
 
     def __init__(self, bucket: str, endpoint: Endpoint, keys: Keys, *, scheme: str = "obs") -> None:
         self.bucket = bucket

@@ -11,7 +11,7 @@ from ...job import CredentialsProvider, Endpoint
 from ..common.plain_writer import PlainWriter
 from ..model.light_writer import LightWriter
 from ..model.pipeline import NeedsFallback
-from ..model.store import Body, Entry, Moved, Multipart, RetryWindow, Told, unheard
+from ..model.store import Body, Entry, Moved, Multipart, RetryWindow, Seen, Told, unheard
 from .fast.client import FastClient
 from .keys import Keys
 
@@ -60,7 +60,11 @@ class BucketStore:
 
     @property
     def multipart(self) -> Multipart:
-        return self.boto
+        if self.pipeline is None:
+            return self.boto
+        from .fast.multipart import FastMultipart  # for large files only
+
+        return FastMultipart(self.pipeline, lambda: self.boto)
 
     def tells_more(self, entry: Entry) -> Told:
         """What else an object can be verified by; asked over the fast path only, where it costs little."""
@@ -78,9 +82,12 @@ class BucketStore:
         return FastWriter(self.pipeline, self, f"{self._scheme}://{self._bucket}/")
 
     def entries(self, prefix: str) -> Iterable[Entry]:
+        return self.long_listing(prefix, None)
+
+    def long_listing(self, prefix: str, seen: Seen | None) -> Iterable[Entry]:
         if self.pipeline is not None:
             try:
-                return self.pipeline.entries(prefix)  # whole or not at all: stores differ in their order
+                return self.pipeline.entries(prefix, seen)  # whole or not at all: stores differ in their order
             except (NeedsFallback, OSError):
                 pass
         return self.boto.entries(prefix)

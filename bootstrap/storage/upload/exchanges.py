@@ -136,10 +136,7 @@ class Put(Exchange):
             raise NeedsFallback("a file that cannot be read") from error
         try:
             self._before = os.fstat(file)
-            md5 = hashlib.md5(usedforsecurity=False)
-            size = self._before.st_size
-            _send_range(self._counted, connection, self.item.key, file, 0, size, digests=(md5,))
-            self._md5 = md5.hexdigest()
+            self._md5 = _send_range(self._counted, connection, self.item.key, file, 0, self._before.st_size)
         finally:
             os.close(file)
 
@@ -222,12 +219,10 @@ class PutPart(Exchange):
             file = large.file()
         except OSError as error:
             raise NeedsFallback("a file that cannot be read") from error
-        start, size, number = self._start, self._size, self._number
-        md5 = hashlib.md5(usedforsecurity=False)
-        _send_range(
-            self._counted, connection, large.key, file, start, size, digests=(md5,), upload_id=large.upload, part=number
+        start, size = self._start, self._size
+        self._md5 = _send_range(
+            self._counted, connection, large.key, file, start, size, upload_id=large.upload, part=self._number
         )
-        self._md5 = md5.hexdigest()
 
     def take(self, connection: Connection, answer: Answer) -> None:
         answer.expect(200)
@@ -270,45 +265,49 @@ def _send_range(
     start: int,
     size: int,
     *,
-    digests: tuple[hashlib._Hash, ...] = (),
     upload_id: str = "",
     part: int = 0,
-) -> None:
-    """Send a request with a part of a file as its body, which ``digests`` are updated with too.
+) -> str:
+    """Send a request with a part of a file as its body; returns the MD5 of what was sent.
 
-    It is read twice, the second time out of memory, since the signature needs its SHA-256 before it begins; holes are
-    not read at all.
+    Where the signature needs a SHA-256 before it begins, the part is read twice, the second time out of memory. The MD5
+    is made on its way, while the store takes what is sent. Holes are not read at all.
     """
     counted.again()
-    sha256 = hashlib.sha256()
-    piece: bytes | memoryview = b""
-    at = start
-    try:
-        for piece in pieces(file, start, start + size, _CHUNK):
-            for digest in (sha256, *digests):
+    md5 = hashlib.md5(usedforsecurity=False)
+    sha256 = ""
+    if size <= _CHUNK or not connection.is_sealed:
+        digest, at = hashlib.sha256(), start
+        piece: bytes | memoryview = b""
+        try:
+            for piece in pieces(file, start, start + size, _CHUNK):
                 digest.update(piece)
-            at += len(piece)
-    except OSError as error:
-        raise NeedsFallback("a file that cannot be read") from error
-    if at < start + size:
-        raise NeedsFallback("a file that became shorter")
-    connection.put(key, size, sha256.hexdigest(), upload=upload_id, part=part)
-    if size <= len(piece):
-        counted.moved(size)
-        connection.send(bytes(piece))
-        return
+                at += len(piece)
+        except OSError as error:
+            raise NeedsFallback("a file that cannot be read") from error
+        if at < start + size:
+            raise NeedsFallback("a file that became shorter")
+        sha256 = digest.hexdigest()
+        if size <= len(piece):
+            connection.put(key, size, sha256, upload=upload_id, part=part)
+            counted.moved(size)
+            connection.send(bytes(piece))
+            md5.update(piece)
+            return md5.hexdigest()
+    connection.put(key, size, sha256, upload=upload_id, part=part)
     left = size
     for begin, end, is_data in stretches(file, start, start + size):
         for at in range(begin, end, _STEP):
             step = min(_STEP, end - at)
             counted.moved(step)
             if is_data:
-                connection.send_file(file, at, step)
+                connection.send_file(file, at, step, md5)
             else:
-                connection.send_zeros(step)
+                connection.send_zeros(step, md5)
             left -= step
     if left:
         raise ConnectionAbortedError("a file became shorter while it was sent")
+    return md5.hexdigest()
 
 
 def _no_store(answer: Answer) -> EndpointWrong:

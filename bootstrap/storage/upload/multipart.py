@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...errors import BootstrapError
@@ -19,16 +19,18 @@ from .journal import Begun, UploadJournal
 LARGE = 64 << 20
 """Bytes from which a file is sent in parts."""
 
-_PART = 16 << 20
+_AIM = 64  # parts, of which each may have a connection of its own where the store limits each
 _MOST_PARTS = 10_000
 _MIB = 1 << 20
 _CHUNK = 1 << 20
 
 
-def part_size(size: int, least: int = _PART) -> int:
-    """Bytes of each part but the last: 16 MiB, or ``least``, and more where 10,000 of those would not do (156 GiB)."""
-    needed = -(-size // _MOST_PARTS)
-    return max(least, -(-needed // _MIB) * _MIB)
+def part_size(size: int, least: int = 8 << 20, most: int = 16 << 20) -> int:
+    """Bytes of each part but the last: as many as make 64 parts, between ``least`` and ``most``; and more where 10,000
+    of those would not do (from 156 GiB on).
+    """
+    wanted = max(min(-(-size // _AIM), most), -(-size // _MOST_PARTS))
+    return max(least, -(-wanted // _MIB) * _MIB)
 
 
 class LargeObject:
@@ -44,16 +46,16 @@ class LargeObject:
         path: Path,
         journal: UploadJournal,
         retry: Retry,
-        least: int = _PART,
+        sizing: Callable[[int], int] = part_size,
     ) -> None:
-        """Raises ``OSError`` if the file cannot be read."""
+        """``sizing`` gives the bytes of a part for those of the file. Raises ``OSError`` if the file cannot be read."""
         self.key = key
         self._path = path
         self._store, self._multipart, self._journal, self._retry = store, multipart, journal, retry
         with open(path, "rb", buffering=0) as file:
             self.before = os.fstat(file.fileno())
         self._file = -1
-        step = part_size(self.before.st_size, least)
+        step = sizing(self.before.st_size)
         self._there: dict[int, tuple[int, str]] = {}
         self.upload = self._earlier(step)
         if not self.upload:

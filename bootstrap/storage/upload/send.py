@@ -23,7 +23,7 @@ from ..model.url import Location
 from .exchanges import CONCERNS_ALL, LONG, Put, PutPart, Uploading
 from .items import ENDLESS, Items
 from .journal import Begun, UploadJournal
-from .multipart import LARGE, LargeObject, give_up
+from .multipart import LARGE, LargeObject, give_up, part_size
 from .walk import Item, Named, items_of
 
 WIDTH = 16
@@ -35,14 +35,18 @@ NOT_BY_DEADLINE, NOT_WHEN_STOPPED = "not finished by the deadline", "not finishe
 
 
 class PartSizes(NamedTuple):
-    """Files of ``divided`` bytes and more go in parts of ``least`` bytes at least, side by side."""
+    """Files of ``divided`` bytes and more go in parts of ``least`` to ``most`` bytes, side by side."""
 
     divided: int
     least: int
+    most: int
+
+    def of(self, size: int) -> int:
+        return part_size(size, self.least, self.most)
 
 
-USUAL = PartSizes(LARGE, 16 << 20)
-IN_HASTE = PartSizes(12 << 20, 5 << 20)
+USUAL = PartSizes(LARGE, 8 << 20, 16 << 20)
+IN_HASTE = PartSizes(12 << 20, 5 << 20, 5 << 20)
 """When one file is to have all connections; a part has 5 MiB at least (S3's and OBS' rule)."""
 
 
@@ -144,7 +148,7 @@ class Upload(Uploading):
         """Send them all: over the pipeline where there is one, and by the store's own methods what that leaves."""
         begun: list[Put | PutPart] = []
         large = items.of_size(self._parts.divided, ENDLESS)
-        # Asked for when it is needed: in a bucket it is boto3 that does it.
+        # Asked for when it is needed: how to do it has to be loaded.
         multipart = self.store.multipart if len(large) or self._journal else None
         small = items
         if multipart is not None:
@@ -213,9 +217,7 @@ class Upload(Uploading):
     def _begin(self, item: Item, multipart: Multipart) -> list[PutPart]:
         assert item.path is not None
         try:
-            large = LargeObject(
-                self.store, multipart, item.key, item.path, self._journal, self.retry, self._parts.least
-            )
+            large = LargeObject(self.store, multipart, item.key, item.path, self._journal, self.retry, self._parts.of)
         except OSError as error:
             raise explain(error, item.path, "cannot read what is to be delivered") from error
         self._large.append(large)

@@ -29,8 +29,8 @@ from bootstrap.errors import (
 from bootstrap.job import Endpoint
 from bootstrap.storage.model.scheme import Surroundings
 from bootstrap.storage.open import Stores
+from bootstrap.storage.relay import relay
 from bootstrap.storage.schemes import SCHEMES, check_ready, needs_keys, parse
-from bootstrap.storage.transfer import relay
 from tests.lab.clouds import azurite, with_clouds
 from tests.lab.ssh import SSHD, running_sshd
 from tests.lab.waiting import until

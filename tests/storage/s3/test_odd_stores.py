@@ -24,10 +24,10 @@ from bootstrap.errors import (
 from bootstrap.job import Endpoint
 from bootstrap.storage.common.small import read_small
 from bootstrap.storage.common.way import proxy_for
+from bootstrap.storage.relay import relay
 from bootstrap.storage.s3 import bounded_botocore
 from bootstrap.storage.s3.endpoint import for_bucket
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import relay
 from tests.lab.odd_store import OddStore, Stored
 from tests.storage.conftest import MemoryLog, Mover, stores_of, tree_of
 

@@ -12,8 +12,8 @@ import pytest
 
 from bootstrap.errors import BucketMissing, CredentialsRejected, NothingThere
 from bootstrap.storage.model.light_writer import SMALLEST_PIECE, Inline
+from bootstrap.storage.relay import relay
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import relay
 from bootstrap.storage.upload.multipart import LARGE
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import MemoryLog, Mover, make_tree, stores_of, tree_of

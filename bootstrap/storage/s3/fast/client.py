@@ -22,7 +22,7 @@ from ....job import Endpoint, StopRequest
 from ...common.way import authorities, host_of, proxy_for, tls_context
 from ...model.listing import Entries
 from ...model.pipeline import Connection, E, NeedsFallback, RequestBudget, Several
-from ...model.store import ENCRYPTED, Entry, RetryWindow, plain_etag
+from ...model.store import ENCRYPTED, Entry, RetryWindow, Seen, plain_etag
 from ..bounds import MOST_LISTED, Pages, check_xml, endless
 from ..endpoint import style_of
 from ..keys import MARGIN, Keys, remaining
@@ -30,7 +30,7 @@ from .growth import processes_for
 from .http1 import Answer as HttpAnswer
 from .http1 import HttpConnection, Meter
 from .pipeline import Memory, Processes, run
-from .sigv4 import EMPTY, Signer
+from .sigv4 import EMPTY, UNSIGNED, Signer
 
 if TYPE_CHECKING:
     import ssl
@@ -42,6 +42,7 @@ _ROOT = b"ListBucketResult"
 _PAGE = 1000
 _OPENING_TLS = 0.002  # seconds of work for a connection, until it is measured
 _WAITS = 0.5  # share of the time that goes by until the store answers, where it could answer others meanwhile
+_LONG = 0.2  # seconds of it, after which there is time for something else meanwhile
 _MANY_PAGES = 8  # of a listing, after which ranges are worth their additional requests
 
 
@@ -111,9 +112,10 @@ class FastClient:
         return self._sign().head("GET", self._path(key), more=more)
 
     def put(self, key: str, size: int, digest: str, *, upload: str = "", part: int = 0) -> bytes:
-        """The head of the request that writes ``size`` bytes with the SHA-256 ``digest``: an object, or one part of
-        a multipart upload."""
+        """The head of the request that writes ``size`` bytes with the SHA-256 ``digest`` (empty: unsigned): an object,
+        or one part of a multipart upload."""
         query = f"partNumber={part}&uploadId={_quoted(upload, '-_.~')}" if upload else ""
+        digest = digest or UNSIGNED
         return self._sign().head("PUT", self._path(key), query, digest=digest, more=f"Content-Length: {size}\r\n")
 
     def first(self, prefix: str) -> Entry | None:
@@ -179,9 +181,9 @@ class FastClient:
         finally:
             connection.close()
 
-    def entries(self, prefix: str) -> Entries:
+    def entries(self, prefix: str, seen: Seen | None = None) -> Entries:
         """All objects whose keys start with ``prefix``: in ranges side by side when there are many, and most of the
-        time goes by until the store answers.
+        time goes by until the store answers. Then ``seen`` is told of them on the way, too.
         """
         found, pages = Entries(), self._pages(prefix)
         began, waited = time.monotonic(), 0.0
@@ -194,6 +196,8 @@ class FastClient:
                     break
                 _entries(page, found)
                 waits = waited > _WAITS * (time.monotonic() - began)
+                if seen is not None and waits and waited > _LONG and _TOKEN.search(page):
+                    seen(found)
                 if number == _MANY_PAGES and waits and self._add_rest(prefix, found):
                     break
         self.accepted()

@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ....ground.ourselves import START
-from ...model.pipeline import Destination, NeedsFallback
+from ...model.pipeline import Destination, Digest, NeedsFallback
 from .holder import (
     ASK,
     BROKEN,
@@ -211,6 +211,10 @@ class HeldConnection:
         self._open = False
         self.link = 0.0
 
+    @property
+    def is_sealed(self) -> bool:
+        return True
+
     def fileno(self) -> int:
         return self._channel.fileno()
 
@@ -233,10 +237,10 @@ class HeldConnection:
     def send(self, data: bytes) -> None:
         raise NeedsFallback("for who reads")
 
-    def send_file(self, file: int, start: int, size: int) -> None:
+    def send_file(self, file: int, start: int, size: int, digest: Digest) -> None:
         raise NeedsFallback("for who reads")
 
-    def send_zeros(self, size: int) -> None:
+    def send_zeros(self, size: int, digest: Digest) -> None:
         raise NeedsFallback("for who reads")
 
     def flush(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...common.sparse import zeros
-from ...model.pipeline import Destination, NeedsFallback
+from ...model.pipeline import Destination, Digest, NeedsFallback
 from ...model.store import ENCRYPTED, plain_etag
 from ..bounds import HEAD_TIMEOUT, MOST_LISTED, PAGE_TIMEOUT, SLOWEST, Deadline, endless
 
@@ -155,6 +155,10 @@ class HttpConnection:
         session: ssl.SSLSession | None = getattr(self._socket, "session", None)
         return session if session is not None and session.has_ticket else None
 
+    @property
+    def is_sealed(self) -> bool:
+        return self._tls is not None
+
     def fileno(self) -> int:
         return self._socket.fileno()
 
@@ -232,24 +236,28 @@ class HttpConnection:
             self._unsent.clear()
             self._gathered = 0
 
-    def send_file(self, file: int, start: int, size: int) -> None:
-        """Send a part of a file. Raises ``OSError`` if there is less of it by now: the request cannot be completed."""
+    def send_file(self, file: int, start: int, size: int, digest: Digest) -> None:
+        """Send a part of a file, and show it to the ``digest``. Raises ``OSError`` if there is less of it by now: the
+        request cannot be completed.
+        """
         self.flush()
         while size:
             piece = os.pread(file, min(size, _BUFFER), start)
             if not piece:
                 raise ConnectionAbortedError("a file became shorter while it was sent")
             self._socket.sendall(piece)
+            digest.update(piece)
             self._meter.bytes += len(piece)
             start += len(piece)
             size -= len(piece)
 
-    def send_zeros(self, size: int) -> None:
-        """Send a hole of a file."""
+    def send_zeros(self, size: int, digest: Digest) -> None:
+        """Send a hole of a file, and show it to the ``digest``."""
         self.flush()
         while size:
             piece = zeros(min(size, _BUFFER))
             self._socket.sendall(piece)
+            digest.update(piece)
             self._meter.bytes += len(piece)
             size -= len(piece)
 

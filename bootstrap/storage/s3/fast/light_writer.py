@@ -7,9 +7,7 @@ caller comes again later.
 from __future__ import annotations
 
 import hashlib
-import html
 import re
-import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from xml.etree import ElementTree
@@ -20,10 +18,10 @@ from ...model.light_writer import Content
 from ...model.pipeline import NeedsFallback
 from ...model.store import Store
 from .client import FastClient, SignedConnection
+from .multipart import abort, answered, begin, complete, quoted
 
 _AHEAD = 32  # requests sent before the first answer is read
 _BUSY = (429, 500, 502, 503, 504)
-_UPLOAD = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _ETAG = re.compile(rb"<CopyPartResult.*<ETag>([^<]+)</ETag>", re.DOTALL)
 
 
@@ -77,12 +75,12 @@ class FastWriter:
         """
         try:
             with self._connected() as connection:
-                upload = _begin(connection, key)
+                upload = begin(connection, key)
                 try:
                     etags = [_copy(connection, key, upload, n, copy) for n, copy in enumerate(copies, 1)]
                     for number, content in enumerate(rest, len(copies) + 1):
                         etags.append(_add(connection, key, upload, number, content))
-                    _complete(connection, key, upload, etags)
+                    complete(connection, key, upload, etags)
                 except BaseException:
                     self._abandon(key, upload)
                     raise
@@ -152,8 +150,7 @@ class FastWriter:
         """Pieces of an upload that is never completed would be kept, and paid for, unseen."""
         try:
             with self._connected() as connection:
-                connection.other("DELETE", key, f"uploadId={upload}")
-                connection.whole("DELETE")
+                abort(connection, key, upload)
         except (NeedsFallback, StoreUnavailable):
             pass  # then a bucket's own rule for such leftovers is what is left
 
@@ -161,49 +158,21 @@ class FastWriter:
         return StoreUnavailable("the store cannot serve now", where=self._where, why=f"HTTP {status}")
 
 
-def _begin(connection: SignedConnection, key: str) -> str:
-    connection.other("POST", key, "uploads=")
-    found = _UPLOAD.search(_answered(connection, "POST"))
-    if found is None:
-        raise NeedsFallback("no multipart uploads")
-    return _quoted(ElementTree.fromstring(found[0]).text or "")
-
-
 def _copy(connection: SignedConnection, key: str, upload: str, number: int, source: str) -> str:
-    connection.other("PUT", key, f"partNumber={number}&uploadId={upload}", copy=source)
-    found = _ETAG.search(_answered(connection, "PUT"))
+    connection.other("PUT", key, f"partNumber={number}&uploadId={quoted(upload)}", copy=source)
+    found = _ETAG.search(answered(connection, "PUT"))
     if found is None:  # a store that knows no copies takes it for a piece without bytes
         raise NeedsFallback("no copies of objects as pieces")
     return ElementTree.fromstring(b"<e>" + found[1] + b"</e>").text or ""
 
 
 def _add(connection: SignedConnection, key: str, upload: str, number: int, content: Content) -> str:
-    query = f"partNumber={number}&uploadId={upload}"
+    query = f"partNumber={number}&uploadId={quoted(upload)}"
     connection.other("PUT", key, query, size=content.size, digest=_digest(content))
     _send(connection, content)
     answer = connection.answer()
     answer.expect(200, 0)
     return answer.header("etag")
-
-
-def _complete(connection: SignedConnection, key: str, upload: str, etags: Sequence[str]) -> None:
-    pieces = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{html.escape(etag)}</ETag></Part>"
-        for number, etag in enumerate(etags, 1)
-    )
-    body = f"<CompleteMultipartUpload>{pieces}</CompleteMultipartUpload>".encode()
-    digest = hashlib.sha256(body).hexdigest()
-    connection.other("POST", key, f"uploadId={upload}", size=len(body), digest=digest)
-    connection.send(body)
-    if b"CompleteMultipartUploadResult" not in _answered(connection, "POST"):  # errors come as 200, too
-        raise NeedsFallback("not completed")
-
-
-def _answered(connection: SignedConnection, method: str) -> bytes:
-    status, body = connection.whole(method)
-    if status != 200:
-        raise NeedsFallback(f"status {status}")
-    return body
 
 
 def _send(connection: SignedConnection, content: Content) -> None:
@@ -217,7 +186,3 @@ def _digest(content: Content) -> str:
     for piece in content:
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _quoted(text: str) -> str:
-    return urllib.parse.quote(text, safe="-_.~")

@@ -10,6 +10,8 @@ from ....job import Credentials
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 """The digest of a request without a body."""
+UNSIGNED = "UNSIGNED-PAYLOAD"
+"""In a digest's place, for bodies that TLS keeps whole. boto3 does the same."""
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -39,9 +41,9 @@ class Signer:
     ) -> bytes:
         """The request up to its body. ``path`` and ``query`` are encoded, and ``query`` is in order, already.
 
-        ``digest`` is the body's SHA-256, ``copy`` the source of a copy inside the store (``/bucket/key``, encoded);
-        ``checksums`` asks for those that the store knows. ``more`` are further header lines, each with its line end,
-        left unsigned.
+        ``digest`` is the body's SHA-256 or :data:`UNSIGNED`, ``copy`` the source of a copy inside the store
+        (``/bucket/key``, encoded); ``checksums`` asks for those that the store knows. ``more`` are further header
+        lines, each with its line end, left unsigned.
         """
         moment, scope, key = self._now()
         token = self.credentials.token

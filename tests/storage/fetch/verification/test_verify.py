@@ -23,8 +23,8 @@ from bootstrap.storage.fetch import large_file, one_stream, unpack
 from bootstrap.storage.local import digests
 from bootstrap.storage.model.store import Verify
 from bootstrap.storage.open import Stores
+from bootstrap.storage.relay import relay
 from bootstrap.storage.schemes import parse
-from bootstrap.storage.transfer import relay
 from tests.lab.faulty_proxy import FaultyProxy, corrupted, refused
 from tests.lab.stores import Bucket, Store
 from tests.storage.conftest import MemoryLog, Mover, credentials_of

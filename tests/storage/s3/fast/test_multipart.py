@@ -1,0 +1,145 @@
+"""Uploads in parts over the fast path: the plain case loads no boto3, and any other ends as it does with boto3."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootstrap.storage.schemes import parse
+from bootstrap.storage.upload.multipart import LARGE, part_size
+from tests.lab import faulty_proxy
+from tests.lab.faulty_proxy import Fault, FaultyProxy
+from tests.lab.proxy import Handler
+from tests.lab.stores import Bucket, Store
+from tests.lab.strict_proxy import Obs
+from tests.lab.tls import Authority
+from tests.storage.conftest import Mover, stores_of
+
+MIB = 1 << 20
+SIZE = LARGE + 3 * MIB + 17
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "source/big"
+    path.parent.mkdir()
+    path.write_bytes((b"0123456789abcde\n" * (1 << 16)) * (SIZE // MIB) + b"x" * (SIZE % MIB))
+    return path
+
+
+def uploads_left(bucket: Bucket) -> list[str]:
+    answer = bucket.client.list_multipart_uploads(Bucket=bucket.name)
+    return [upload["Key"] for upload in answer.get("Uploads", [])]
+
+
+def says(status: int, body: bytes, *, close: bool = False) -> Fault:
+    """An answer in the place of the store's, which does not see the request."""
+
+    def first(handler: Handler) -> None:
+        handler.answer(status, [("Content-Type", "application/xml")] + [("Connection", "close")] * close, body)
+        handler.skip()
+
+    return Fault("says", first=first)
+
+
+def test_an_upload_of_large_files_loads_no_boto3(big: Path, seaweedfs: Store) -> None:
+    bucket = seaweedfs.make_bucket()
+    script = (
+        "import sys; from bootstrap.cli import main\n"
+        f"code = main(['copy', '-r', {str(big.parent)!r}, {bucket.url('o/', 'obs')!r}])\n"
+        "print(code, 'boto3' in sys.modules, 'botocore' in sys.modules)"
+    )
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(big.parent.parent), **seaweedfs.env()}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1:] == ["0 False False"], done.stderr
+    assert bucket.get("o/big") == big.read_bytes()
+    assert uploads_left(bucket) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(says(200, b"<Error><Code>InternalError</Code></Error>"), id="an error that comes as 200"),
+        pytest.param(says(200, b""), id="nothing"),
+        pytest.param(says(503, b"<Error><Code>SlowDown</Code></Error>"), id="busy"),
+        pytest.param(says(200, b"<html>sign in</html>", close=True), id="a web page"),
+        pytest.param(faulty_proxy.reset(), id="reset"),
+        pytest.param(faulty_proxy.lost_answer(), id="its answer is lost"),
+    ],
+)
+@pytest.mark.parametrize("query", ["uploads*", "uploadId=*"], ids=["beginning", "finishing"])
+def test_what_is_not_plain_is_done_again_by_boto3(
+    query: str, fault: Fault, big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    injection = faulty.inject(fault, method="POST", query=query, times=1)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    assert injection.hits == 1
+    assert report.failed == ()
+    assert bucket.get("o/big") == big.read_bytes()
+    if (query, fault.name) != ("uploads*", "lost_answer"):  # its id was never heard: nobody can give it up
+        assert uploads_left(bucket) == []
+
+
+@pytest.mark.parametrize("identity", ["a&amp;b", "a+b/c=", "%41"], ids=["XML", "base64", "an escape"])
+def test_ids_of_uploads_are_taken_as_they_are(identity: str, big: Path, seaweedfs: Store, faulty: FaultyProxy) -> None:
+    """Of other stores they have signs that XML and queries write in another way."""
+    bucket = seaweedfs.make_bucket()
+    body = f"<InitiateMultipartUploadResult><UploadId>{identity}</UploadId></InitiateMultipartUploadResult>"
+    faulty.inject(says(200, body.encode()), method="POST", query="uploads*", times=1)
+    store = stores_of(seaweedfs, url=faulty.endpoint).open(parse(bucket.url()))
+    assert store.multipart is not None
+    plain = identity.replace("&amp;", "&")
+    assert store.multipart.begin("o/big") == plain
+    faulty.inject(says(200, b""), method="DELETE", times=1)
+    store.multipart.abandon("o/big", plain)
+    assert faulty.seen[-1].method == "DELETE"
+    assert faulty.seen[-1].parameters == [("uploadId", plain)]
+
+
+def test_the_etag_is_that_of_all_parts(big: Path, seaweedfs: Store) -> None:
+    bucket = seaweedfs.make_bucket()
+    store = stores_of(seaweedfs).open(parse(bucket.url()))
+    assert store.multipart is not None
+    upload = store.multipart.begin("o/big")
+    content, etags = big.read_bytes(), []
+    with big.open("rb") as file:
+        for number, start in enumerate(range(0, SIZE, 16 * MIB), 1):
+            size = min(16 * MIB, SIZE - start)
+            etags.append(store.multipart.put_part("o/big", upload, number, file.fileno(), start, size))
+            assert etags[-1] == hashlib.md5(content[start : start + size]).hexdigest()
+    digest = hashlib.md5(b"".join(map(bytes.fromhex, etags))).hexdigest()
+    assert store.multipart.finish("o/big", upload, etags) == f"{digest}-{len(etags)}"
+
+
+@pytest.mark.parametrize(
+    ("size", "step"),
+    [(LARGE, 8), (512 * MIB, 8), (513 * MIB, 9), (1 << 30, 16), (100 << 30, 16), (160_000 * MIB + 1, 17)],
+)
+def test_parts_are_as_many_as_connections_can_be_of_use(size: int, step: int) -> None:
+    assert part_size(size) == step * MIB
+
+
+def test_in_haste_parts_are_as_small_as_the_store_takes_them() -> None:
+    assert [part_size(size, 5 * MIB, 5 * MIB) for size in (12 * MIB, 1 << 30, 100 << 30)] == [
+        5 * MIB,
+        5 * MIB,
+        11 * MIB,
+    ]
+
+
+def test_over_tls_bodies_are_not_signed_and_still_compared(big: Path, obs_tls: Obs, authority: Authority) -> None:
+    """What TLS keeps whole need not be read twice; what the store has is known by its ETag, as ever."""
+    (big.parent / "middle").write_bytes(b"m" * 300_000)
+    bucket = obs_tls.make_bucket()
+    report = Mover(stores_of(obs_tls.store, ca_bundle=str(authority.bundle))).deliver(big.parent, bucket.url("o/"))
+    assert report.failed == ()
+    assert bucket.get("o/big") == big.read_bytes()
+    assert bucket.get("o/middle") == b"m" * 300_000
+    bodies = [one for one in obs_tls.seen if one.method == "PUT" and one.key.startswith("o/")]
+    assert {one.request.headers["x-amz-content-sha256"] for one in bodies} == {"UNSIGNED-PAYLOAD"}
+    assert len(bodies) == 1 + -(-SIZE // (8 * MIB)), "each was sent once, so none was refused"
