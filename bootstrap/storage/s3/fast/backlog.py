@@ -22,7 +22,6 @@ _AHEAD_SERVED = 2  # where the server thinks about each request: one that it ans
 _THINKS = 0.004  # seconds between two answers of one connection; beyond that the store is waited for, not the link
 _TRIES = 2  # on the fast path; boto3 has its own
 _BUSY_TRIES = 4  # the same, where the store only said that it is asked too much
-_HEAVY_AT_ONCE = 16  # connections for so many heavy exchanges, before anything is known
 _HEAVY_WINDOW = 0.2  # seconds over which a rate is taken where answers are long
 _START_PER_SECOND = 5000.0  # connections for each second that the store thinks, to begin with
 _MOST_UNSEEN = 64  # the same, before any answer: a listing may take longer than an object
@@ -31,6 +30,10 @@ _LEAST_TOGETHER = 4  # connections that a thread may always serve, where the sto
 _LOOK = 0.02  # seconds between two looks at how many connections there should be
 _WELL = 64  # answers after which a connection may be sent more ahead again
 _ANSWER = 1 << 16  # what an answer counts for beside its bytes, in bytes
+
+
+HEAVY_AT_ONCE = 16
+"""Connections for so many heavy exchanges, before anything is known."""
 
 
 def alone(_left: int) -> tuple[float, int]:
@@ -69,11 +72,18 @@ class Backlog(Generic[E]):
     """All exchanges of one transfer. From any thread."""
 
     def __init__(
-        self, waiting: Several[E], *, heavy: int = 0, start: int = 0, thinks: float = 0.0, opening: float = 0.0005
+        self,
+        waiting: Several[E],
+        *,
+        heavy: int = 0,
+        heavy_at_once: int = HEAVY_AT_ONCE,
+        start: int = 0,
+        thinks: float = 0.0,
+        opening: float = 0.0005,
     ) -> None:
-        """``heavy`` of them are worth a connection each. ``start`` is how many connections an earlier transfer found to
-        be right, ``thinks`` how many seconds the store thought about what it was asked last; 0: not known. ``opening``:
-        seconds of work for a connection, until it is measured.
+        """``heavy`` of them are worth a connection each, ``heavy_at_once`` before anything is known. ``start`` is how
+        many connections an earlier transfer found to be right, ``thinks`` how many seconds the store thought about what
+        it was asked last; 0: not known. ``opening``: seconds of work for a connection, until it is measured.
         """
         self._left: list[E] = []
         self._later: list[Waiting[E]] = []
@@ -99,8 +109,8 @@ class Backlog(Generic[E]):
         self._news = threading.Event()  # a connection has ended
         self._window = _HEAVY_WINDOW if heavy else 0.0
         self.thinks = thinks
-        unseen = min(_MOST_UNSEEN, int(thinks * _START_PER_SECOND)) if thinks > _THINKS else 1
-        self.growth = Growth(max(start, unseen, min(1 + heavy, _HEAVY_AT_ONCE)), min(MOST, len(self)))
+        unseen = min(_MOST_UNSEEN, int(thinks * _START_PER_SECOND)) if thinks > _THINKS and self._short else 1
+        self.growth = Growth(max(start, unseen, min(1 + heavy, heavy_at_once)), min(MOST, len(self)))
         self._tried = bool(start)  # whether we know more of the store than nothing
         self.given_up = False  # a connection has found that the fast path does not work
 
@@ -215,9 +225,11 @@ class Backlog(Generic[E]):
                 self._most_ahead = min(_AHEAD, self._most_ahead * 2)
 
     def _first_answer(self, lag: float, thinks: float) -> None:
-        """Where the store thought about it, connections are of use, and there need not be one only to find that out."""
+        """Where the store thought about it, connections are of use, and there need not be one only to find that out.
+        Of long answers it is the smaller part.
+        """
         self._tried = True
-        if thinks > _THINKS:
+        if thinks > _THINKS and self._short:
             with self._lock:
                 target = min(MOST, int(thinks * _START_PER_SECOND))
                 self.growth.jump(target, (_ANSWER * self._live + self._bytes()) / lag)

@@ -40,6 +40,7 @@ _TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
 _FIELD = re.compile(r"<(Key|LastModified|ETag|Size)>([^<]*)</")
 _ROOT = b"ListBucketResult"
 _PAGE = 1000
+_READERS_TLS = 4  # to begin with: each gets 16 kB a call and takes the interpreter between two, so more may be slower
 _OPENING_TLS = 0.002  # seconds of work for a connection, until it is measured
 _WAITS = 0.5  # share of the time that goes by until the store answers, where it could answer others meanwhile
 _LONG = 0.2  # seconds of it, after which there is time for something else meanwhile
@@ -68,7 +69,7 @@ class FastClient:
         self._session: ssl.SSLSession | None = None
         self._keys = keys
         self._signer: Signer | None = None
-        self.memory = Memory(opening=_OPENING_TLS) if self._tls is not None else Memory()
+        self.memory = Memory(opening=_OPENING_TLS, readers=_READERS_TLS) if self._tls is not None else Memory()
         self.retry_window = retry_window or RetryWindow(endpoint.retry_window)
 
     def connect(self, meter: Meter | None = None, beside: Connection | None = None) -> SignedConnection:

@@ -12,7 +12,7 @@ from ....job import StopRequest
 from ....values import dataclass
 from ...common.workers import in_parallel
 from ...model.pipeline import E, RequestBudget, Several
-from .backlog import Backlog, alone
+from .backlog import HEAVY_AT_ONCE, Backlog, alone
 from .growth import MOST
 from .serving import Client, Elsewhere, serve
 
@@ -20,12 +20,14 @@ from .serving import Client, Elsewhere, serve
 @dataclass
 class Memory:
     """What transfers have learnt of a store, for the next: the number of connections that was right, and how many
-    seconds it thought before it answered, 0 if it is not known yet; and seconds of work for opening a connection.
+    seconds it thought before it answered, 0 if it is not known yet; seconds of work for opening a connection; and
+    connections for long answers that are read, to begin with.
     """
 
     connections: int = 0
     thinks: float = 0.0
     opening: float = 0.0005
+    readers: int = HEAVY_AT_ONCE
 
 
 class Processes(Elsewhere, Protocol):
@@ -57,7 +59,14 @@ def run(
 ) -> Several[E]:
     """As :meth:`bootstrap.storage.model.pipeline.Pipeline.run` has it."""
     memory = client.memory
-    backlog = Backlog(exchanges, heavy=heavy, start=memory.connections, thinks=memory.thinks, opening=memory.opening)
+    backlog = Backlog(
+        exchanges,
+        heavy=heavy,
+        heavy_at_once=memory.readers,
+        start=memory.connections,
+        thinks=memory.thinks,
+        opening=memory.opening,
+    )
     processes = client.processes() if backlog.reads else None
 
     def serve_some(_number: int) -> None:

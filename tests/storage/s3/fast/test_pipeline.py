@@ -96,6 +96,17 @@ def test_the_latency_of_the_link_alone_opens_none() -> None:
 
 def test_large_objects_have_their_connections_at_once() -> None:
     assert begun(Backlog(exchanges(1000), heavy=100)) == 16
+    assert begun(Backlog(exchanges(1000), heavy=100, heavy_at_once=4)) == 4
+
+
+def test_of_long_answers_what_the_store_thinks_is_the_smaller_part() -> None:
+    """Over TLS more of them would only take the interpreter from each other; a rate that grows opens more."""
+    backlog = Backlog[Exchange]([Long() for _ in range(32)], heavy=32, heavy_at_once=4, thinks=0.05)
+    backlog.answered(1, lag=0.05)
+    assert begun(backlog) == 4
+    with_small_ones = Backlog[Exchange]([*[Long() for _ in range(32)], *exchanges(1000)], heavy=32, heavy_at_once=4)
+    with_small_ones.answered(1, lag=0.05)
+    assert begun(with_small_ones) == 250
 
 
 def test_what_an_earlier_transfer_learnt_is_where_the_next_begins() -> None:
