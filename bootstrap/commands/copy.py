@@ -31,7 +31,6 @@ from ..storage.common.choice import Choice
 from ..storage.common.units import readable
 from ..storage.model.url import Location
 from ..storage.open import Stores
-from ..storage.relay import relay
 from ..storage.report import Report
 from ..storage.schemes import check_writable, parse
 from ..storage.transfer import TransferStopped, deliver, fetch
@@ -174,6 +173,8 @@ def _copy(
             log=log,
         )
     if source.is_remote:
+        from ..storage.relay import relay  # which the other ways need not load
+
         tree = arguments.recursive
         return relay(stores, source, target, tree=tree, choice=choice, terminal=log.terminal, stop=stop, log=log)
     if not source.local.exists():

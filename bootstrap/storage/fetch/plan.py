@@ -1,4 +1,4 @@
-"""What a fetch is going to write, settled and checked before anything gets its name: kinds, room."""
+"""What a fetch is going to write, settled and checked before any file gets its name: paths, kinds, room."""
 
 from __future__ import annotations
 
