@@ -95,6 +95,7 @@ class Backlog(Generic[E]):
             first = next(coming, None)
         self.reads = bool(long) and all(one.reads for one in long)
         """Whether the long ones may be done by another process of ours."""
+        self.had_long = bool(long)
         begun = () if first is None else (first,)
         self._long, self._short = Waiting(long, len(long)), Waiting(chain(begun, coming), len(waiting) - len(long))
         self._lock = threading.Lock()

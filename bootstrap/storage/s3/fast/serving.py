@@ -120,7 +120,8 @@ def serve(
 
 def _admits(backlog: Backlog[E], served: dict[int, Served[E]]) -> bool:
     """Whether to open one more: never beside a long answer, whose reader has no time for others."""
-    return not any(one.is_long for one in served.values()) and backlog.admits(len(served))
+    reads_long = backlog.had_long and any(one.is_long for one in served.values())
+    return not reads_long and backlog.admits(len(served))
 
 
 class Served(Generic[E]):
