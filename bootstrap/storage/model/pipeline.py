@@ -52,7 +52,7 @@ class Answer(Protocol):
         """Raise :class:`NeedsFallback` unless it has this HTTP status and, if given, a body of this size."""
 
 
-class Digest(Protocol):
+class Hashing(Protocol):
     """One of ``hashlib``'s."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
@@ -105,10 +105,10 @@ class Connection(Protocol):
     def send(self, data: bytes) -> None:
         """Bytes of a body. They go out with the next :meth:`answer`, or before."""
 
-    def send_file(self, file: int, start: int, size: int, digest: Digest) -> None:
+    def send_file(self, file: int, start: int, size: int, digest: Hashing) -> None:
         """Bytes of a body out of an open file; the ``digest`` gets to see them as they go."""
 
-    def send_zeros(self, size: int, digest: Digest) -> None:
+    def send_zeros(self, size: int, digest: Hashing) -> None:
         """Bytes of a body that are a hole in a file; the ``digest`` gets to see them, too."""
 
     def answer(self) -> Answer:

@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ....ground.ourselves import START
-from ...model.pipeline import Destination, Digest, NeedsFallback
+from ...model.pipeline import Destination, Hashing, NeedsFallback
 from .holder import (
     ASK,
     BROKEN,
@@ -237,10 +237,10 @@ class HeldConnection:
     def send(self, data: bytes) -> None:
         raise NeedsFallback("for who reads")
 
-    def send_file(self, file: int, start: int, size: int, digest: Digest) -> None:
+    def send_file(self, file: int, start: int, size: int, digest: Hashing) -> None:
         raise NeedsFallback("for who reads")
 
-    def send_zeros(self, size: int, digest: Digest) -> None:
+    def send_zeros(self, size: int, digest: Hashing) -> None:
         raise NeedsFallback("for who reads")
 
     def flush(self) -> None:

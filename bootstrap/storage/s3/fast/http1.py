@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...common.sparse import zeros
-from ...model.pipeline import Destination, Digest, NeedsFallback
+from ...model.pipeline import Destination, Hashing, NeedsFallback
 from ...model.store import ENCRYPTED, plain_etag
 from ..bounds import HEAD_TIMEOUT, MOST_LISTED, PAGE_TIMEOUT, SLOWEST, Deadline, endless
 
@@ -237,7 +237,7 @@ class HttpConnection:
             self._unsent.clear()
             self._gathered = 0
 
-    def send_file(self, file: int, start: int, size: int, digest: Digest) -> None:
+    def send_file(self, file: int, start: int, size: int, digest: Hashing) -> None:
         """Send a part of a file, and show it to the ``digest``. Raises ``OSError`` if there is less of it by now: the
         request cannot be completed.
         """
@@ -252,7 +252,7 @@ class HttpConnection:
             start += len(piece)
             size -= len(piece)
 
-    def send_zeros(self, size: int, digest: Digest) -> None:
+    def send_zeros(self, size: int, digest: Hashing) -> None:
         """Send a hole of a file, and show it to the ``digest``."""
         self.flush()
         while size:
