@@ -54,11 +54,12 @@ def run(options: Mapping[str, str | Sequence[str] | bool], command: Sequence[str
                 stoppable(run, partial(unlock.check_keys, run, decided, access))
             with boundary(run, "connect"):
                 stoppable(run, partial(preflight.step, run, decided, access))
+                look = fetch.look_ahead(run, decided, access)
                 link = stoppable(run, partial(connect.step, run, decided, access))
                 group = stoppable(run, partial(connect.meet, run, decided, access, link))
                 decided = connect.placed(decided, group)
             with boundary(run, "fetch"):
-                stoppable(run, partial(fetch.step, run, decided, access, link, group.share))
+                stoppable(run, partial(fetch.step, run, decided, access, link, group.share, look))
             with boundary(run, "launch"):
                 seen = launch.step(run, decided, access, link, group)
         except _Abandoned:

@@ -21,37 +21,70 @@ from ..storage.schemes import parse
 
 if TYPE_CHECKING:
     from ..outputs.session import Session
+    from ..storage.common.retry import Retry
+    from ..storage.look_ahead import LookAhead
     from ..storage.model.share import Share
+    from ..storage.model.store import Store
     from ..storage.open import Stores
     from ..storage.report import Report
 
 
-def step(run: Run, decided: Decided, access: Access, link: Link, share: Share | None = None) -> None:
+def look_ahead(run: Run, decided: Decided, access: Access) -> LookAhead | None:
+    """A look at what the code is, begun while the other stores are asked: it costs as many answers as they do. Of
+    several nodes one lists for all, later. What goes wrong with it is the fetch's to tell.
+    """
+    job, stop = decided.job, run.signals.stop
+    if job.cluster.size > 1 or not job.code or not parse(job.code).is_remote:
+        return None
+    from ..storage.common.progress import Progress  # with what the fetch itself will need, too
+    from ..storage.common.retry import Retry
+    from ..storage.look_ahead import LookAhead
+
+    source, say = parse(job.code), Progress(run.console, "fetching").trouble
+
+    def opening() -> tuple[Store, Retry]:
+        store = access.stores.open(source)
+        return store, Retry(store.retry_window, stop, say=say)
+
+    return LookAhead(opening, source)
+
+
+def step(
+    run: Run, decided: Decided, access: Access, link: Link, share: Share | None = None, look: LookAhead | None = None
+) -> None:
     """Code, inputs and, beside them, what an earlier attempt has left to go on from. ``share``: other nodes fetch the
-    same.
+    same. ``look``: at the code, if one was begun.
     """
     end_earlier(decided.job, run.console)
     make_directories(decided.job)
     if link.outputs is None:
-        fetch_all(run, decided, access, None, share)
+        fetch_all(run, decided, access, None, share, look)
         return
     from ..storage.common.workers import in_parallel  # which a job without outputs need not load
 
     outputs = link.outputs
-    tasks = (partial(fetch_all, run, decided, access, outputs, share), partial(outputs.restore, run.signals.stop))
+    code = partial(fetch_all, run, decided, access, outputs, share, look)
+    tasks = (code, partial(outputs.restore, run.signals.stop))
     for done in in_parallel(tasks, lambda task: task(), width=2, beat=lambda: None):
         done.value()
     if outputs.resumed:
         run.record.update(resumed=[one.told() for one in outputs.resumed])
 
 
-def fetch_all(run: Run, decided: Decided, access: Access, outputs: Session | None, share: Share | None = None) -> None:
+def fetch_all(
+    run: Run,
+    decided: Decided,
+    access: Access,
+    outputs: Session | None,
+    share: Share | None = None,
+    look: LookAhead | None = None,
+) -> None:
     """The code into the job dir, below its own last directory name, or directly where that is asked for or meant; each
     input straight into its directory, under no further name.
     """
     job, chosen, stop, log = decided.job, decided.settings, run.signals.stop, run.console
 
-    def bring(url: str, *below: str, direct: bool, unpack: bool) -> Report:
+    def bring(url: str, *below: str, direct: bool, unpack: bool, look: LookAhead | None = None) -> Report:
         from ..storage.transfer import fetch  # which a job that brings its code in the image need not load
 
         return fetch(
@@ -63,6 +96,7 @@ def fetch_all(run: Run, decided: Decided, access: Access, outputs: Session | Non
             links=chosen.links,
             nodes=job.cluster.size,
             share=share,
+            look=look,
             terminal=log.terminal,
             stop=stop,
             log=log,
@@ -72,7 +106,7 @@ def fetch_all(run: Run, decided: Decided, access: Access, outputs: Session | Non
     if job.code:
         with bringing_code():
             direct = meant_directly(decided, access.stores, stop, log)
-            reports["code"] = report = bring(job.code, direct=direct, unpack=chosen.unpack)
+            reports["code"] = report = bring(job.code, direct=direct, unpack=chosen.unpack, look=look)
             if not report.files and not report.skipped:
                 raise NothingThere("the code directory is empty", where=f"{job.code_source} = {shown(job.code)}")
     else:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ..errors import NothingThere, PathUnusable
 from ..ground.abandonable import watched
@@ -45,12 +45,11 @@ from .fetch.plan import (
     no_object,
     nothing_there,
     plan_tree,
-    single_object,
 )
 from .local.staging import sweep
 from .model.listing import Entries
 from .model.share import Share
-from .model.store import Entry, Store
+from .model.store import Entry, Listed, Store
 from .model.url import Location
 from .open import Stores
 from .report import Report, name_unverified, said
@@ -59,6 +58,7 @@ from .schemes import is_shared
 if TYPE_CHECKING:
     from .fetch.head_start import HeadStart
     from .fetch.verification.verifier import Verifier
+    from .look_ahead import LookAhead
 
 __all__ = ["TransferStopped", "deliver", "fetch"]
 
@@ -78,6 +78,7 @@ def fetch(
     nodes: int = 1,
     share: Share | None = None,
     choice: Choice = EVERYTHING,
+    look: LookAhead | None = None,
     terminal: TextIO | None = None,
     stop: StopRequest,
     log: Log,
@@ -100,7 +101,8 @@ def fetch(
 
     ``nodes`` is how many machines fetch this at the same moment: their beginnings are spread over a few seconds, and
     their requests share what a bucket can take. Those that ``share`` it bring a part of it from each other.
-    ``choice`` is of the files of a tree. ``terminal`` is where to draw a progress bar instead of logging lines.
+    ``choice`` is of the files of a tree; ``look``: at the source, where one was begun before. ``terminal`` is where to
+    draw a progress bar instead of logging lines.
 
     Raises :class:`NothingThere`, :class:`NamesUnsafe`, :class:`DiskFull`, :class:`PathUnusable`,
     :class:`ArchiveInvalid`, :class:`SourceChanging`, :class:`UsageError` for a directory without ``tree``, the store's
@@ -117,48 +119,51 @@ def fetch(
             raise TransferStopped
 
     store = stores.open(source)
-    from .fetch.verification.verifier import Verifier  # which a tree of this machine need not load
+    from .fetch.verification.verifier import Verifier  # which a tree of this machine need not load, nor this one
+    from .look_ahead import LookAhead
 
     verifier = Verifier(store, stores.verify)
     retry = Retry(store.retry_window, stop, rate_limit=rate_limit, say=Progress(log, "fetching").trouble)
-    single = watched(lambda: retry(lambda: single_object(store, source)), watch)
-    if single is not None and unpack and _is_archive(source.name):
-        from .fetch.unpack import land, unpack_object
+    if look is None:
+        look = LookAhead(lambda: (store, retry), source, tree=tree and share is None)
+    root = target_dir if direct else target_dir / source.name
+    plain = share is None and choice.is_everything and links == "follow"
+    with ExitStack() as stack:
+        head_starts: list[HeadStart] = []
 
-        with Progress(log, "fetching", terminal=terminal) as progress:
-            way = unpack_object(
-                store,
-                source,
-                single,
-                verifier=verifier,
-                rate_limit=rate_limit,
-                progress=progress,
-                stop=stop,
-                log=log,
-            )
-            unpacked = land(source, single, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
-        report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept, store.revision)
-        name_unverified(stores.verify, progress, log)
-        return said(report, "fetched", source, log)
-    if single is None and not tree:
-        raise watched(lambda: retry(lambda: no_object(store, source)), watch)
-    root = target_dir if direct or single is not None else target_dir / source.name
-    plain = single is None and share is None and choice.is_everything and links == "follow"
-    with _head_start(store, root, verifier, rate_limit, log) if plain else nullcontext() as head_start:
+        def seen(listing: Listed) -> None:
+            if not head_starts and not stop.is_set():
+                from .fetch.head_start import HeadStart  # for who has a long listing
+
+                head_starts.append(HeadStart(store, os.fspath(root), verifier, rate_limit, stop, log))
+                stack.callback(head_starts[0].close)
+            for one in head_starts:
+                one.seen(listing)
+
+        if plain and _is_new(root):
+            look.seen = seen
+        single, entries = look.found(watch)
+        if single is not None and unpack and _is_archive(source.name):
+            how = _Unpacking(direct, changed, extra)
+            return _unpack(stores, store, source, single, target_dir, verifier, rate_limit, how, terminal, stop, log)
+        if single is None and not tree:
+            raise watched(lambda: retry(lambda: no_object(store, source)), watch)
         if single is None:
             prefix = source.as_directory().path if source.path else ""
-            listing = partial(retry, lambda: _entries(store, prefix, head_start))
-            entries = watched(lambda: _listed(share, source, listing), watch)
+            if entries is None:
+                listing = partial(retry, lambda: Entries.of(store.entries(prefix)))
+                entries = watched(lambda: _listed(share, source, listing), watch)
             if not len(entries):
                 raise watched(lambda: retry(lambda: nothing_there(store, source)), watch)
             if len(entries) == 1 and entries.keys[0] == prefix and entries.sizes[0]:
-                single, root = entries[0], target_dir  # its name ends in a slash, and it is an object like any other
+                single = entries[0]  # its name ends in a slash, and it is an object like any other
         if single is not None:
             name = rename or source.name
             check_name(name, source)
-            plan = FetchPlan.of((name, single))
+            plan, root = FetchPlan.of((name, single)), target_dir
             extra = "keep"  # a single file says nothing of its neighbours
         else:
+            assert entries is not None
             plan = plan_tree(entries, prefix, source)
             if not choice.is_everything:
                 files = plan.files.where(map(choice.takes, plan.files.paths))
@@ -185,7 +190,7 @@ def fetch(
             stop,
             log,
             share,
-            head_start,
+            head_starts[0] if head_starts else None,
         )
     landed = root / name if single is not None else root
     report = _report(landed, progress.files, progress, skipped, kept, store.revision)
@@ -200,25 +205,52 @@ def fetch(
     return said(report, "fetched", source, log)
 
 
-def _head_start(
-    store: Store, root: Path, verifier: Verifier, rate_limit: RateLimit, log: Log
-) -> AbstractContextManager[HeadStart | None]:
-    """Where one may be of use: nothing is there to compare with, and the store tells of a listing as it goes."""
+class _Unpacking(NamedTuple):
+    """What was said of an archive's content, as of a tree."""
+
+    direct: bool
+    changed: Changed
+    extra: Extra
+
+
+def _unpack(
+    stores: Stores,
+    store: Store,
+    source: Location,
+    single: Entry,
+    target_dir: Path,
+    verifier: Verifier,
+    rate_limit: RateLimit,
+    how: _Unpacking,
+    terminal: TextIO | None,
+    stop: StopRequest,
+    log: Log,
+) -> Report:
+    from .fetch.unpack import land, unpack_object
+
+    with Progress(log, "fetching", terminal=terminal) as progress:
+        way = unpack_object(
+            store,
+            source,
+            single,
+            verifier=verifier,
+            rate_limit=rate_limit,
+            progress=progress,
+            stop=stop,
+            log=log,
+        )
+        unpacked = land(source, single, target_dir, way, **how._asdict(), log=log)
+    report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept, store.revision)
+    name_unverified(stores.verify, progress, log)
+    return said(report, "fetched", source, log)
+
+
+def _is_new(root: Path) -> bool:
+    """Whether there is nothing to compare with."""
     try:
-        is_new = not os.path.lexists(root) or not os.listdir(root)
+        return not os.path.lexists(root) or not os.listdir(root)
     except OSError:  # a file, say, of which the fetch will have words
-        is_new = False
-    if not is_new or store.long_listing is None:
-        return nullcontext()
-    from .fetch.head_start import HeadStart
-
-    return closing(HeadStart(store, os.fspath(root), verifier, rate_limit, log))
-
-
-def _entries(store: Store, prefix: str, head_start: HeadStart | None) -> Entries:
-    if head_start is None or store.long_listing is None:
-        return Entries.of(store.entries(prefix))
-    return Entries.of(store.long_listing(prefix, head_start.seen))
+        return False
 
 
 def _report(

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ...errors import BootstrapError
-from ...job import Log
+from ...job import Log, StopRequest
 from ..common.progress import Progress
 from ..common.rate_limit import RateLimit
 from ..common.retry import Retry
@@ -52,7 +52,10 @@ class Early(NamedTuple):
 class HeadStart:
     """One fetch's, into ``root``. :meth:`close` it, whatever happened."""
 
-    def __init__(self, store: Store, root: str, verifier: Verifier, rate_limit: RateLimit, log: Log) -> None:
+    def __init__(
+        self, store: Store, root: str, verifier: Verifier, rate_limit: RateLimit, stop: StopRequest, log: Log
+    ) -> None:
+        self._stop = stop
         self._store, self._root, self._rate_limit = store, root, rate_limit
         self._halt = threading.Event()
         self._staging = Staging()
@@ -165,7 +168,7 @@ class HeadStart:
 
     def _bring(self, entries: list[Entry]) -> None:
         def beat() -> None:
-            if self._halt.is_set():
+            if self._halt.is_set() or self._stop.is_set():
                 raise TransferStopped
 
         assert self._store.pipeline is not None

@@ -77,7 +77,7 @@ def test_objects_come_while_the_rest_is_listed(
     assert report.bytes == COUNT * 300 + 300_010
     assert report.verified == {"md5": COUNT + 2}
     gets = [request.key for request in slow_pages.seen if request.method == "GET" and not is_page(request)]
-    assert len(gets) <= len(set(gets)) + 260, "what was under way when the listing ended, and nothing else, comes twice"
+    assert len(gets) - len(set(gets)) < early(slow_pages), "what was on its way when the listing ended comes twice"
     again = mover.fetch(many.url("t/"), tmp_path)
     assert (again.files, again.skipped) == (0, COUNT + 2)
 
@@ -94,7 +94,7 @@ def test_nothing_has_its_name_before_the_last_page(
     slow_pages.clear()
     slow_pages.inject(faulty_proxy.Fault("look", first=look), method="GET", query="*list-type=2*", times=None)
     Mover(stores_of(seaweedfs, url=slow_pages.endpoint)).fetch(many.url("t/"), tmp_path)
-    assert len(names) >= 4
+    assert len(names) >= 3
     assert len(names[-1]) > 100
     assert all(name.startswith(".bootstrap-") for name in names[-1])
     assert_all_there(tmp_path)
@@ -106,7 +106,7 @@ def test_where_it_does_not_fit_nothing_stays(
     disk = small_disk(size=6 << 20)  # 14 MB of blocks are needed
     with pytest.raises(DiskFull, match="does not fit"):
         Mover(stores_of(seaweedfs, url=slow_pages.endpoint)).fetch(many.url("t/"), disk)
-    assert early(slow_pages) > 100
+    assert early(slow_pages) > 20
     assert not (disk / "t").exists()
 
 
