@@ -1,13 +1,14 @@
 """The next attempt goes on: the newest complete checkpoint, and the run's other files, back to where they were.
 
-Everything comes into a directory of its own, is verified there, and only then moved to its place; a mark stands there
-meanwhile, so that an attempt that was killed in between is told from one that has its files. What cannot be used is
-said, with its name: there is no silent start from zero.
+Everything comes into a directory of its own, is verified there, and only then moved to its place. A mark says meanwhile
+what is on its way, so that the next attempt ends what one that was killed in between had begun, whatever it is told
+about resuming. What cannot be used is said, with its name: there is no silent start from zero.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import BootstrapError, NothingThere, SourceChanging
+from ..ground.json_text import load_json
+from ..ground.safe_files import replace_own
 from ..job import Log, StopRequest
 from ..reporting.record import utc
 from ..storage.common.file_errors import local_trouble
@@ -100,12 +103,7 @@ def restore(
     Raises what the store says, :class:`DiskFull`, :class:`PathUnusable` and :class:`TransferStopped`.
     """
     root = publisher.root
-    interrupted = (root / _MARK).exists()
-    if interrupted:
-        log.warning(
-            "an earlier attempt was killed while it brought its checkpoint back: that is done again", output=str(root)
-        )
-    here = None if interrupted else _on_disk(publisher)
+    here = _on_disk(publisher)
     notes = _unusable(contents, log)
     useless: list[WholeCheckpoint] = []
     while (one := _next(contents, useless)) is not None and not (here is not None and here.modified >= one.saved - 1):
@@ -253,13 +251,10 @@ def _bring_files(
                 else:
                     have.append(other)
                     missing.update(more)
-            (root / _MARK).touch()
             brought = [file for path, file in missing.items() if (stage / path).exists()]
-            _move(brought, stage, root)
-            (root / _MARK).unlink()
+            _place(brought, root)
         finally:
-            shutil.rmtree(stage, ignore_errors=True)
-            _remove_if_empty(root / ".bootstrap")
+            _clear(root)
     return len(brought), sum(file.size for file in brought)
 
 
@@ -301,16 +296,66 @@ def fetch_one(
                     "a checkpoint was replaced while it was fetched: the one that is there by now is",
                     checkpoint=one.path,
                 )
-            _move(files, stage, directory)
+            _place(files, directory)
         finally:
-            shutil.rmtree(stage, ignore_errors=True)
-            _remove_if_empty(directory / ".bootstrap")
+            _clear(directory)
     return one, len(files), sum(file.size for file in files)
 
 
-def _remove_if_empty(directory: Path) -> None:
+def finish_interrupted(root: Path, log: Log) -> None:
+    """End what somebody who was killed while he brought files into ``root`` had begun: what was verified gets its
+    place. Where that is no longer possible, what has come of it goes again: half of it would pass for a whole.
+
+    Raises :class:`PathUnusable` and its kin.
+    """
+    if not (root / ".bootstrap").is_dir():
+        return
+    with local_trouble(str(root), "cannot end what an earlier attempt was bringing back"):
+        files = _marked(root)
+        if files:
+            moved = [file for file in files if not os.path.lexists(root / _STAGE / file.path)]
+            lost = [file.path for file in moved if not _looks_like(root, file)]
+            if not lost:
+                log.warning("an earlier attempt was killed while it brought its files back: that is ended now")
+                _place(files, root)
+            else:
+                log.warning(
+                    "an earlier attempt was killed while it brought its files back, and not all are there any more: "
+                    "what there is of them goes",
+                    output=str(root),
+                    files=len(moved) - len(lost),
+                )
+                for file in moved:
+                    if _looks_like(root, file):
+                        (root / file.path).unlink()
+        (root / _MARK).unlink(missing_ok=True)
+        _clear(root)
+
+
+def _marked(root: Path) -> list[File]:
+    """What was on its way to its place when its bringer was killed."""
     try:
-        directory.rmdir()
+        found = load_json((root / _MARK).read_bytes())
+        files = [File(one["path"], one["path"], one["size"], "", one["modified"]) for one in found]
+        return [file for file in files if not os.path.isabs(file.path) and ".." not in file.path.split("/")]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _place(files: Sequence[File], root: Path) -> None:
+    """From the stage to their places, with a mark that tells which meanwhile."""
+    mark = [{"path": file.path, "size": file.size, "modified": file.modified} for file in files]
+    replace_own(root / _MARK, json.dumps(mark).encode())
+    _move([file for file in files if os.path.lexists(root / _STAGE / file.path)], root / _STAGE, root)
+    (root / _MARK).unlink()
+
+
+def _clear(root: Path) -> None:
+    """Nothing of ours stays, but for what :func:`finish_interrupted` needs."""
+    if not (root / _MARK).exists():
+        shutil.rmtree(root / _STAGE, ignore_errors=True)
+    try:
+        (root / ".bootstrap").rmdir()
     except OSError:
         pass
 
@@ -417,12 +462,16 @@ def _move(files: Sequence[File], stage: Path, root: Path) -> None:
 
 def _is_here(root: Path, file: File) -> bool:
     """Whether it is on this disk, brought back or written by an earlier attempt in the same container."""
+    return _looks_like(root, file) and _digest(root / file.path) == file.sha256
+
+
+def _looks_like(root: Path, file: File) -> bool:
+    """Whether a file is there that has its size and its time."""
     try:
         found = (root / file.path).stat()
     except OSError:
         return False
-    same = found.st_size == file.size and abs(found.st_mtime - file.modified) < 0.002
-    return same and _digest(root / file.path) == file.sha256
+    return found.st_size == file.size and (not file.modified or abs(found.st_mtime - file.modified) < 0.002)
 
 
 def _newer_here(root: Path, file: File) -> bool:

@@ -87,6 +87,8 @@ class Session:
 
     def restore(self, stop: StopRequest) -> None:
         """Bring back what the command can go on from. Raises :class:`NothingThere` with ``--resume require``."""
+        for publisher in self.publishers:
+            resume.finish_interrupted(publisher.root, self.log)
         if self.chosen.resume == "never":
             return
         for number, publisher in enumerate(self.publishers):

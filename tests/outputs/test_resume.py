@@ -136,14 +136,47 @@ def test_a_manifest_that_leads_out_of_the_directory_is_not_believed(place: Place
     assert "leads out" in place.log.text()
 
 
-def test_a_restore_that_was_killed_is_done_again(place: Place, root: Path, tmp_path: Path) -> None:
-    write(root, {"step-1/a.pt": b"a", "step-1/b.pt": b"b"})
+class Killed(BaseException):
+    """Ends whatever is being done, as KILL does."""
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_restore_that_was_killed_between_two_files_is_ended(
+    nas: Place, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    place = nas
+    files = {"step-1/a.bin": b"a", "step-1/b.bin": b"b", "latest": b"step-1"}
+    write(root, {**files, "step-1/c.bin": b"c"})
     place.publisher(root).round(NEVER)
-    second = tmp_path / "second"
-    write(second, {"step-1/a.pt": b"a", ".bootstrap/resuming": "", ".bootstrap/resume/step-1/b.pt": b"half"})
+    second, moved, replace = tmp_path / "second", list[str](), os.replace
+
+    def move(source: object, target: object) -> None:
+        if ".bootstrap/resume/" in str(source) and ".bootstrap/" not in str(target):
+            moved.append(str(target))
+            if len(moved) > after:
+                raise Killed
+        replace(source, target)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "replace", move)
+    with pytest.raises(Killed):
+        again(place, second)
+    monkeypatch.undo()
+    assert len(list(second.glob("step-1/*"))) == min(after, 3)
+    resume.finish_interrupted(second, place.log)
+    assert "killed while it brought its files back" in place.log.text()
+    assert local(second) == {**files, "step-1/c.bin": b"c"}
     _, resumed = again(place, second)
-    assert resumed is not None
-    assert local(second) == {"step-1/a.pt": b"a", "step-1/b.pt": b"b"}
+    assert resumed is not None and resumed.checkpoint == "step-1"
+
+
+def test_of_a_restore_that_cannot_be_ended_nothing_stays_that_would_pass_for_a_whole(nas: Place, root: Path) -> None:
+    write(root, {"step-1/a.bin": b"a", "step-1/own.bin": b"later", "kept.txt": "x"})
+    there = os.stat(root / "step-1/a.bin")
+    mark = [{"path": f"step-1/{name}.bin", "size": 1, "modified": there.st_mtime} for name in ("a", "b")]
+    write(root, {".bootstrap/resuming": json.dumps(mark)})
+    resume.finish_interrupted(root, nas.log)
+    assert "not all are there any more" in nas.log.text()
+    assert local(root) == {"step-1/own.bin": b"later", "kept.txt": b"x"}
 
 
 def test_a_restart_in_the_same_container_uses_what_is_on_disk(place: Place, root: Path) -> None:
