@@ -89,9 +89,9 @@ def make_trees(directory: Path, small: int, large: int, size: int) -> None:
                 file.write(pool)
 
 
-def prepare(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+def prepare(directory: Path, *, md5: bool = False) -> tuple[dict[str, str], dict[str, list[str]]]:
     """An ETag for each object, and the pages of each tree's listing. Large objects have one that is no MD5, as they
-    do when they were uploaded in parts.
+    do when they were uploaded in parts, unless ``md5`` is wanted.
     """
     tags: dict[str, str] = {}
     pages: dict[str, list[str]] = {}
@@ -101,8 +101,12 @@ def prepare(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
         for path in files:
             key = str(path.relative_to(directory / "objects"))
             found = path.stat()
-            if tree == "small":
-                tags[key] = hashlib.md5(path.read_bytes()).hexdigest()
+            if tree == "small" or md5:
+                digest = hashlib.md5(usedforsecurity=False)
+                with path.open("rb") as file:
+                    for piece in iter(lambda: file.read(1 << 20), b""):
+                        digest.update(piece)
+                tags[key] = digest.hexdigest()
             else:
                 tags[key] = f"{int(found.st_mtime):x}-{found.st_size:x}"  # as nginx makes it: it knows If-Match then
             entries.append(
@@ -151,7 +155,7 @@ def nginx(directory: Path, kind: str, small: int, large: int, size: int) -> Iter
         raise SystemExit("nginx is not installed")
     home = directory / f"nginx-{kind}"
     home.mkdir()
-    tags, pages = prepare(directory)
+    tags, pages = prepare(directory, md5=kind == "md5")
     (home / "tags").write_text("".join(f'"/objects/{key}" "\\"{tag}\\"";\n' for key, tag in tags.items()))
     for tree, listed in pages.items():
         for number, page in enumerate(listed):
@@ -179,7 +183,7 @@ http {{
     root {directory};
     location = /objects {{ root {home}; try_files /list-$tree-$page.xml =404; default_type application/xml; }}
     location = /objects/ {{ root {home}; try_files /list-$tree-$page.xml =404; default_type application/xml; }}
-    location /objects/large/ {{ etag on; add_header x-amz-request-id bench; }}
+    location {"/objects/large/" if kind != "md5" else "/none/"} {{ etag on; add_header x-amz-request-id bench; }}
     location / {{ add_header ETag $tag; add_header x-amz-request-id bench; }}
   }}
 }}
