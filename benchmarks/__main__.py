@@ -109,11 +109,12 @@ def locally(place: Path, large: int, rounds: int, tree: str) -> Results:
     make_trees(place, transfers.SMALL, transfers.LARGE, large)
     source, target = place / "objects" / tree, place / "copied"
     program = str(Path(sys.executable).with_name("bootstrap"))
-    words = {"ours": [program, "copy", "-q", "-r", f"{source}/", f"{target}/"], "cp -r": ["cp", "-r", source, target]}
+    ours = [program, "copy", "-q", "-r", f"{source}/", f"{target}/"]
+    words = {"ours": ours, "cp -r": ["cp", "-r", str(source), str(target)]}
     results: Results = {name: [] for name in words}
     for _ in range(rounds):
         for name, argv in words.items():
-            results[name].append(measure([str(word) for word in argv], {"PATH": os.defpath, "HOME": str(place)}))
+            results[name].append(measure(argv, {"PATH": os.defpath, "HOME": str(place)}))
             shutil.rmtree(target)
     return results
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import PathUnusable, SourceChanging
 from ...job import StopRequest
-from ...values import dataclass
 from ..common.choice import EVERYTHING, Choice
 from ..common.file_errors import explain
 from ..common.progress import Progress
@@ -18,14 +19,18 @@ from ..common.workers import TransferStopped, in_parallel
 from ..local.staging import Staging, executable_if_script, is_unfinished, sweep
 from ..model.store import Entry
 from .index import Extra, remove_extra
-from .plan import FetchPlan, check_room
+from .plan import FetchPlan, check_room, has_room
 
-_WIDTH = 8
+_WIDTH = 16
+"""Threads where files are waited for: a mount over the network."""
+_LARGE = 1 << 20  # bytes of a file that is worth a thread: the kernel copies it
+_QUICK = 0.0005  # seconds a small file, below which threads only take the interpreter from each other
+_TRIED = 32  # small files by which that is found out
+_TOGETHER = 16  # small files that a thread is given at once
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(NamedTuple):
     path: str  # relative to the tree, empty for a single file
     found: os.stat_result
     link: str = ""
@@ -54,9 +59,13 @@ def copy_tree(
     directories = [item.path for item in items if stat.S_ISDIR(item.found.st_mode)]
     left_out = [(item.path, "neither a file nor a directory nor a link") for item in items if _special(item)]
     files = [item for item in items if stat.S_ISREG(item.found.st_mode)]
-    check_room(FetchPlan.of(*((item.path, Entry("", item.found.st_size)) for item in files)), os.fspath(target))
+    others = [item for item in items if not stat.S_ISREG(item.found.st_mode)]
+    if not has_room((item.found.st_size for item in files), len(files), os.fspath(target)):
+        check_room(FetchPlan.of(*((item.path, Entry("", item.found.st_size)) for item in files)), os.fspath(target))
     wanted = len(files)
-    files = [item for item in files if not _unchanged(item, os.path.join(target, item.path).rstrip("/"))]
+    source_place, target_place = _places(source), _places(target)
+    if os.path.lexists(target):
+        files = [item for item in files if not _unchanged(item, target_place(item.path))]
     if choice.rehearse((item.path, item.found.st_size) for item in files):
         return wanted - len(files), left_out
     progress.expect(len(files), sum(item.found.st_size for item in files))
@@ -67,19 +76,16 @@ def copy_tree(
             raise TransferStopped
         progress.beat()
 
-    def copy(item: _Item) -> None:
-        _copy_file(
-            os.path.join(source, item.path).rstrip("/"),
-            os.path.join(target, item.path).rstrip("/"),
-            staging,
-            progress,
-            stop,
-        )
+    def copy(some: Sequence[_Item]) -> None:
+        for item in some:
+            if stop.is_set():
+                raise TransferStopped
+            _copy_file(source_place(item.path), target_place(item.path), staging, progress, stop)
 
     try:
         os.makedirs(target if source.is_dir() else target.parent, exist_ok=True)
-        for item in items:
-            place = os.path.join(target, item.path)
+        for item in others:
+            place = target_place(item.path)
             if stat.S_ISDIR(item.found.st_mode):
                 if os.path.islink(place):  # of an earlier copy: its target is not what this is
                     os.unlink(place)
@@ -90,20 +96,41 @@ def copy_tree(
             sweep(os.fspath(target), ("", *directories))
         else:
             sweep(os.fspath(target.parent), ("",))
-        for done in in_parallel(files, copy, width=_WIDTH, beat=beat):
+        large = [[item] for item in files if item.found.st_size >= _LARGE]
+        small = [item for item in files if item.found.st_size < _LARGE]
+        tried, rest = small[:_TRIED], small[_TRIED:]
+        began = time.monotonic()
+        for first in in_parallel([tried] if rest else [], copy, width=1, beat=beat):
+            first.value()
+        quick = time.monotonic() - began < _QUICK * len(tried)
+        tasks: list[Sequence[_Item]] = [*large, *_batches(rest or tried)]
+        width = min(_WIDTH, len(large) + 1) if quick else _WIDTH
+        for done in in_parallel(tasks, copy, width=width, beat=beat):
             done.value()
         if extra == "delete" and source.is_dir():
             wanted_names = {item.path for item in items} - set(directories)
             removed = remove_extra(os.fspath(target), wanted_names, set(directories))
             progress.tell("removed what the source does not have", files=removed)
-        for item in reversed(items):  # when nothing more is written into them: a mode may forbid it
+        for item in reversed(others):  # when nothing more is written into them: a mode may forbid it
             if stat.S_ISDIR(item.found.st_mode):
-                os.chmod(os.path.join(target, item.path), stat.S_IMODE(item.found.st_mode) | stat.S_IRWXU)
+                os.chmod(target_place(item.path), stat.S_IMODE(item.found.st_mode) | stat.S_IRWXU)
     except OSError as error:
         raise explain(error, error.filename2 or error.filename or target, "cannot copy") from error
     finally:
         staging.close()
     return wanted - len(files), left_out
+
+
+def _places(root: Path) -> Callable[[str], str]:
+    """Where a path of the tree is; an empty one is the root itself."""
+    whole = os.fspath(root)
+    above = os.path.join(whole, "")
+    return lambda path: above + path if path else whole
+
+
+def _batches(files: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for first in range(0, len(files), _TOGETHER):
+        yield files[first : first + _TOGETHER]
 
 
 def _walk(source: Path, target: Path) -> Iterator[_Item]:
@@ -120,11 +147,12 @@ def _walk(source: Path, target: Path) -> Iterator[_Item]:
             with os.scandir(os.path.join(source, below)) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     path = os.path.join(below, entry.name)
-                    if is_unfinished(entry.name) or os.path.realpath(entry.path) == avoid:
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if is_unfinished(entry.name) or (is_directory and os.path.realpath(entry.path) == avoid):
                         continue
                     found = entry.stat(follow_symlinks=False)
                     yield _Item(path, found, os.readlink(entry.path) if entry.is_symlink() else "")
-                    if entry.is_dir(follow_symlinks=False):
+                    if is_directory:
                         pending.append(path)
     except OSError as error:
         raise explain(error, error.filename or source, "cannot read what is to be copied") from error
@@ -183,9 +211,11 @@ def _copy_file(source: str, target: str, staging: Staging, progress: Progress, s
         before = os.fstat(origin)
         file, partial = staging.create(target)
         try:
-            at = 0
-            for at, end, is_data in stretches(origin, 0, before.st_size):
-                os.lseek(file, at, os.SEEK_SET)
+            at, holes = 0, before.st_blocks * 512 < before.st_size
+            parts = stretches(origin, 0, before.st_size) if holes else [(0, before.st_size, True)]
+            for at, end, is_data in parts:
+                if at:
+                    os.lseek(file, at, os.SEEK_SET)
                 while at < end:
                     sent = os.sendfile(file, origin, at, min(end - at, _CHUNK)) if is_data else end - at
                     if not sent:
@@ -198,13 +228,15 @@ def _copy_file(source: str, target: str, staging: Staging, progress: Progress, s
                     break
             if at < before.st_size:
                 raise SourceChanging("a file became shorter while it was copied", where=source)
-            os.ftruncate(file, before.st_size)  # a hole at the end
+            if holes:
+                os.ftruncate(file, before.st_size)  # one at the end
             os.fchmod(file, stat.S_IMODE(before.st_mode))
             os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
             executable_if_script(file)
-            if os.path.isdir(target) and not os.path.islink(target):
-                raise PathUnusable("a directory stands where a file is to go", where=target)
-            staging.publish(partial, target)
+            try:
+                staging.publish(partial, target)
+            except IsADirectoryError as error:
+                raise PathUnusable("a directory stands where a file is to go", where=target) from error
             progress.finish()
         finally:
             os.close(file)

@@ -159,11 +159,9 @@ def check_room(plan: FetchPlan, root: str, early: Iterable[str] = ()) -> None:
     """
     room = os.statvfs(existing(root))
     free = room.f_bavail * room.f_frsize
-    block = room.f_frsize or 4096
-    need = sum(-(-size // block) for size in plan.files.sizes) * block
+    need = _blocks(plan.files.sizes, room)
     inodes = len(plan.files) + len(plan.directories)
-    short_of_inodes = bool(room.f_files) and inodes > room.f_favail  # file systems without a fixed number say 0
-    if need <= free and not short_of_inodes:
+    if need <= free and not _lacks_inodes(inodes, room):
         return
     unfinished = unfinished_names(plan.files, root)
     for place in chain((os.path.join(root, path) for path in plan.files.paths), unfinished, early):
@@ -187,6 +185,22 @@ def check_room(plan: FetchPlan, root: str, early: Iterable[str] = ()) -> None:
             why=f"{inodes} new files and directories, {room.f_favail} inodes are free: "
             f"{inodes - room.f_favail} too few",
         )
+
+
+def has_room(sizes: Iterable[int], inodes: int, root: str) -> bool:
+    """Whether files of these sizes fit, whatever stands there already: then :func:`check_room` has nothing to say."""
+    room = os.statvfs(existing(root))
+    return _blocks(sizes, room) <= room.f_bavail * room.f_frsize and not _lacks_inodes(inodes, room)
+
+
+def _blocks(sizes: Iterable[int], room: os.statvfs_result) -> int:
+    """Bytes of whole blocks."""
+    block = room.f_frsize or 4096
+    return sum(-(-size // block) for size in sizes) * block
+
+
+def _lacks_inodes(count: int, room: os.statvfs_result) -> bool:
+    return bool(room.f_files) and count > room.f_favail  # file systems without a fixed number say 0
 
 
 def single_object(store: Store, source: Location) -> Entry | None:
