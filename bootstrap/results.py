@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .ground import log_names
 from .reporting.language import Lang, language
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # whoever makes one of these loads its room; a job that never
     from .shipping.logs import LogShipper
     from .storage.open import Stores
     from .variables import Variables
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Link:
     def named(self, name: str) -> str:
         """What a file of this run is called at the log URL, where a later attempt may have the plain names."""
         return self.shipper.succession.name_of(name) if self.shipper is not None else name
+
+    def put(self, name: str, write: Callable[[str], T]) -> tuple[str, T]:
+        """A :class:`bootstrap.shipping.evidence.PutAs` for the log URL."""
+        return self.shipper.succession.put(name, write) if self.shipper is not None else (name, write(name))
 
 
 @dataclass(frozen=True, slots=True)

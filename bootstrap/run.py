@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import BootstrapError, InternalError
 from .ground.plain_text import plain
@@ -22,6 +23,9 @@ from .process.stop.signals import Signals
 from .reporting.console import Console
 from .reporting.record import Record
 from .values import dataclass, field
+
+if TYPE_CHECKING:  # which a job without a log URL need not load
+    from .shipping.logs import LogShipper
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Run:
     show_tracebacks: bool = False
     failure: OwnFailure | None = None
     stopped_in: str = ""  # the step that a request to stop has ended, before the command ran
+    shipper: LogShipper | None = None  # as soon as the log is on its way, whatever becomes of the step that began it
     left_behind: bool = False  # a thread of ours hangs in a store
 
     def __post_init__(self) -> None:

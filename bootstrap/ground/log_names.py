@@ -20,6 +20,7 @@ In the store, where a listing alone tells what belongs together and in what orde
         0000000000000000-0000000000004096     bytes of the output, from and to (not included)
         heartbeat.json                        its last sign of life
         run.json, samples.jsonl               the run record and the machine's samples, as they were a little earlier
+    dls-task-0.log.parts/turn                 in a directory: for a moment, while somebody changes names there
 
 The node and the moment of the start keep two nodes and two attempts apart, even when the second one could not see
 what the first had left. Texts only: nothing is looked up.
@@ -42,6 +43,7 @@ SAMPLES = "samples.jsonl"
 """The machine's samples, in a run's own directory and among the evidence."""
 LIVE = (HEARTBEAT, RECORD, SAMPLES)
 """What is in an attempt's directory beside its parts."""
+TURN = "turn"
 PROBE = "probe"
 """An object that is made and removed at once, to learn what the store can do."""
 
@@ -100,6 +102,11 @@ def earlier(log: str, number: int) -> str:
 def another(log: str, number: int) -> str:
     """The log of a further run that goes on at the same time: ``dls-task-0-2.log``."""
     return _before_suffix(log, f"-{number}")
+
+
+def parts(log: str) -> str:
+    """The directory of what is sent of ``log`` while it runs, with its slash."""
+    return log + _PARTS
 
 
 # --- nodes and attempts --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,18 @@ from ..ground.writes import write_all
 from ..job import Log, StopRequest
 from ..process.output.logfile import LogFile, parts
 from ..process.output.unwritten import Unwritten
+from ..reporting.console import Silence
 from ..storage.common.progress import Progress
 from ..storage.common.retry import Retry
 from ..storage.common.units import readable
 from ..storage.common.workers import TransferStopped
 from ..storage.model.url import Location
 from ..storage.open import Stores
+from ..storage.report import Report, said
 from ..storage.transfer import deliver
 from ..values import dataclass
+from .evidence import PutAs, as_called
+from .in_directory import InDirectory
 from .mirror import Mirror
 from .source import whole
 from .succession import Succession, base
@@ -58,14 +62,9 @@ class LogEnding:
 
         First the last bytes go the way of the others, for that is quick; then they all become one object.
         """
-        if isinstance(live, Mirror):  # which sees for itself whose file has its name
-            with suppress(BootstrapError, OSError):
-                live.ship(stop)
         self.succession.look()
-        if isinstance(live, Mirror):
-            if live.overtaken and not self.succession.overtaken:
-                self.succession.lose("while this one ran", set())
-            live.overtaken = self.succession.overtaken
+        if live is None and isinstance(self.succession, InDirectory):
+            live = Mirror(self.path, self.target.local, self.succession)
         if live is None:  # a short job: one object is all there ever was
             return self._deliver_whole(stop)
         try:
@@ -106,8 +105,8 @@ class LogEnding:
             return self._put_together(stop)
         if self.target.is_remote and (len(files) > 1 or self.unwritten) and self.path.is_file():
             return self._put_together(stop)
-        named, log = self.succession.name_of, self.log
-        return deliver_files(self.stores, self.target, files, named=named, stop=stop, log=log) or self._complete_there()
+        put, log = self.succession.put, self.log
+        return deliver_files(self.stores, self.target, files, put=put, stop=stop, log=log) or self._complete_there()
 
     def _put_together(self, stop: StopRequest) -> Failures:
         """To a bucket, as one object, what the disk here had no room for as one file."""
@@ -126,18 +125,22 @@ class LogEnding:
 
     def _complete_there(self) -> Failures:
         """In a directory: what is there as several files joined, and behind it what the disk here did not take."""
-        there = self.target.local / self._name if not self.target.is_remote else self.path
-        if self.target.is_remote or not there.is_file() or _same(there, self.path):
+        if self.target.is_remote:
             return []
-        LogFile(str(there)).close()
+        place = self.target.local / self._name
         try:
-            file = open_own(there, os.O_WRONLY | os.O_APPEND)
+            with self.succession.turn() as named:
+                place = self.target.local / named(self.path.name)
+                if not place.is_file() or _same(place, self.path):
+                    return []
+                LogFile(str(place)).close()
+                file = open_own(place, os.O_WRONLY | os.O_APPEND)
             try:
                 write_all(file, self.unwritten.text)
             finally:
                 os.close(file)
         except OSError as error:
-            return [(there, f"its end cannot be written: {error.strerror}")]
+            return [(place, f"its end cannot be written: {error.strerror}")]
         return []
 
     @property
@@ -158,22 +161,28 @@ def deliver_files(
     target: Location,
     files: Sequence[Path],
     *,
-    named: Callable[[str], str] = str,
+    put: PutAs = as_called,
     stop: StopRequest,
     log: Log,
 ) -> Failures:
-    """Write ``files`` into the directory ``target``, replacing, under their own names or what those are ``named``; what
+    """Write ``files`` into the directory ``target``, replacing, under their own names or as ``put`` has it; what
     failed, and why.
     """
     failed = []
     for path in files:
         try:
-            report = deliver(stores, path, target.child(named(path.name)), stop=stop, log=log)
+            there, report = put(path.name, partial(_deliver_one, stores, target, path, stop, log))
         except BootstrapError as error:
             failed.append((path, str(error)))
         else:
+            if not target.is_remote:  # what it was written as is not what it is called in the end
+                said(report, "delivered", target.child(there), log)
             failed += [(path, why) for _, why in report.failed]
     return failed
+
+
+def _deliver_one(stores: Stores, target: Location, path: Path, stop: StopRequest, log: Log, name: str) -> Report:
+    return deliver(stores, path, target.child(name), stop=stop, log=log if target.is_remote else Silence())
 
 
 def until_it_works(work: Callable[[], None], stop: StopRequest) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from ..errors import BootstrapError
 from ..ground import log_names
@@ -28,6 +30,20 @@ ALL = 64 << 20
 MOST = 64
 """Files of a run; what comes first counts."""
 _MARGIN = 64 << 10  # bytes before those that are taken: a secret may begin there
+
+
+T = TypeVar("T")
+
+
+class PutAs(Protocol):
+    """Has ``write`` write what is to be called ``name``; what it is called in the end, and what that returned."""
+
+    def __call__(self, name: str, write: Callable[[str], T], /) -> tuple[str, T]: ...
+
+
+def as_called(name: str, write: Callable[[str], T]) -> tuple[str, T]:
+    """The :class:`PutAs` of who has the names to himself."""
+    return name, write(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +77,16 @@ def deliver(
     log_file: str,
     files: Sequence[EvidenceFile],
     *,
-    named: Callable[[str], str] = str,
+    put: PutAs = as_called,
     mask: Callable[[str], str],
     stop: StopRequest,
 ) -> list[Delivered]:
     """Write ``files`` below the directory ``target``, beside the log that is called like ``log_file``; never raises.
-    ``named``: what a name is there, where a later attempt may have the plain one.
+    ``put`` knows what a name is there, where a later attempt may have the plain one.
     """
     told: list[Delivered] = []
     if files:
-        unless(stop, lambda: told.extend(_each(stores, target, log_file, files[:MOST], named, mask, stop)))
+        unless(stop, lambda: told.extend(_each(stores, target, log_file, files[:MOST], put, mask, stop)))
     known = {one.path for one in told}
     return told + [
         Delivered(one.path, why=_left_out(place)) for place, one in enumerate(files) if one.path not in known
@@ -91,7 +107,7 @@ def _each(
     target: Location,
     log_file: str,
     files: Sequence[EvidenceFile],
-    named: Callable[[str], str],
+    put: PutAs,
     mask: Callable[[str], str],
     stop: StopRequest,
 ) -> Iterator[Delivered]:
@@ -101,14 +117,18 @@ def _each(
             return
         try:
             data = content(one, min(left, LARGEST), mask)
-            place = place_of(target, log_file, one.name, named)
-            stores.open(target).write(place.path, data)
+            name = log_names.evidence(os.path.basename(log_file), one.name)
+            there, _ = put(name, partial(_write, stores, target, data))
         except (BootstrapError, OSError, TooMuch) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             yield Delivered(one.path, why=why)
         else:
             left -= len(data)
-            yield Delivered(one.path, str(place), len(data))
+            yield Delivered(one.path, str(target.child(there)), len(data))
+
+
+def _write(stores: Stores, target: Location, data: bytes, name: str) -> None:
+    stores.open(target).write(target.child(name).path, data)
 
 
 def content(one: EvidenceFile, most: int, mask: Callable[[str], str]) -> bytes:

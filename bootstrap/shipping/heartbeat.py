@@ -6,8 +6,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 from ..errors import BootstrapError
 from ..ground.json_text import load_json
@@ -68,10 +66,10 @@ class HeartbeatWriter:
     def __init__(
         self,
         open_writer: Callable[[], LightWriter],
-        directory: str,
+        directory: Callable[[], str],
         files: LiveFiles,
         *,
-        attempt: int,
+        attempt: Callable[[], int],
         node: int,
         interval: float,
     ) -> None:
@@ -83,11 +81,12 @@ class HeartbeatWriter:
     def beat(self, phase: str, shipped: int, *, last: bool = False) -> None:
         """``shipped`` bytes of the log are there. Raises what the store raises."""
         writer = self._writer = self._writer or self._open()
-        beat = Heartbeat.now(phase, self._attempt, self._node, shipped, self._interval)
-        writer.put(self._directory + HEARTBEAT, Inline(beat.text()))
-        self._files.send(lambda name, data: writer.put(self._directory + name, data), last=last)
+        beat = Heartbeat.now(phase, self._attempt(), self._node, shipped, self._interval)
+        directory = self._directory()
+        writer.put(directory + HEARTBEAT, Inline(beat.text()))
+        self._files.send(lambda name, data: writer.put(directory + name, data), last=last)
 
-    def end(self, *, delivered: bool, shipped: int, is_remote: bool, stop: StopRequest) -> None:
+    def end(self, *, delivered: bool, shipped: int, stop: StopRequest) -> None:
         """Take the heartbeat away when the log was ``delivered``, and else mark it as the last one.
 
         Raises what the store raises.
@@ -95,22 +94,13 @@ class HeartbeatWriter:
         if self._writer is None:  # nobody has been told anything
             return
         if delivered and self._removed(self._writer, stop):
-            if not is_remote:
-                self._remove_empty()
             return
         self.beat("ended", shipped, last=True)
 
     def _removed(self, writer: LightWriter, stop: StopRequest) -> bool:
         try:
-            names = [HEARTBEAT, *self._files.sent]
-            until_it_works(lambda: writer.delete(self._directory + name for name in names), stop)
+            names = [self._directory() + name for name in (HEARTBEAT, *self._files.sent)]
+            until_it_works(lambda: writer.delete(names), stop)
         except BootstrapError:  # a key that may write, but not delete
             return False
         return True
-
-    def _remove_empty(self) -> None:
-        """A bucket has no directories; elsewhere those of the heartbeat would stay, one for each job."""
-        directory = Path("/", self._directory)
-        with suppress(OSError):  # another node's is beside it
-            directory.rmdir()
-            directory.parent.rmdir()

@@ -23,6 +23,7 @@ from ..storage.model.url import Location
 from ..storage.open import Stores
 from .ending import Failures, LogEnding
 from .heartbeat import HeartbeatWriter
+from .in_directory import InDirectory
 from .live_files import LiveFiles
 from .mirror import Mirror
 from .source import Source
@@ -57,12 +58,11 @@ class LogShipper:
         self._unwritten = unwritten
         self._interval, self._phase, self._log = interval, phase, log
         self.succession = succession
-        self._directory = base(target) + succession.directory.path
         self._heartbeat = HeartbeatWriter(
             lambda: stores.open(target).light_writer(),
-            self._directory,
+            lambda: self._directory,
             files,
-            attempt=succession.attempt,
+            attempt=lambda: succession.attempt,
             node=node,
             interval=interval,
         )
@@ -90,18 +90,24 @@ class LogShipper:
             return [(path, f"{why}; {where}") for path, why in failed]
         return failed
 
-    def close(self, stop: StopRequest) -> None:
-        """The end of the run, and of its heartbeat."""
+    def close(self, stop: StopRequest, *, told: bool) -> None:
+        """The end of the run, and of its heartbeat; ``told``: the record is delivered."""
         self._closed.set()
         while self._thread.is_alive():
             self._thread.join(0.05)
             if stop.is_set():
                 return
-        remote = self._target.is_remote
         try:
-            self._heartbeat.end(delivered=self._delivered, shipped=self._shipped, is_remote=remote, stop=stop)
+            self._heartbeat.end(delivered=self._delivered, shipped=self._shipped, stop=stop)
+            if self._delivered and told:
+                self.succession.end()
         except Exception as error:  # noqa: BLE001  it is old soon, and that is what it is for
             self._log.debug(f"the last heartbeat stays: {error}")
+
+    @property
+    def _directory(self) -> str:
+        """The key, or path, of what is sent while it runs: known for good when something is."""
+        return base(self._target) + self.succession.directory.path
 
     @property
     def _shipped(self) -> int:
@@ -152,8 +158,8 @@ class LogShipper:
         self._heartbeat.beat(self._phase(), self._shipped)
 
     def _open(self) -> Segments | Mirror:
-        if not self._target.is_remote:
-            return Mirror(self._path, self._target.local, self.succession.aside)
+        if isinstance(self.succession, InDirectory):
+            return Mirror(self._path, self._target.local, self.succession)
         from .segments import Segments
 
         store = self._stores.open(self._target)

@@ -1,5 +1,7 @@
 """Whose the plain names in a log directory are, when several attempts have one URL: those of who started last.
 
+Here for buckets, and for a directory in which the log is written anyway; for any other one in :mod:`.in_directory`.
+
 An attempt that begins sets aside what an earlier one has left. Before it delivers its end it looks again: a later one
 may have begun meanwhile (a platform that took a node for dead, a person who started the job once more), and has the
 plain names then, be it running (its parts tell when it began) or ended (its record does). Who finds himself overtaken
@@ -15,11 +17,14 @@ but its own.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import BootstrapError
 from ..ground import log_names
@@ -32,6 +37,8 @@ from ..storage.model.store import Entry, Store
 from ..storage.model.url import Location
 from ..storage.open import Stores
 from .attempts import attempts
+
+T = TypeVar("T")
 
 BEGAN = "began"
 """In the run record: what :attr:`Succession.began` is."""
@@ -51,19 +58,23 @@ class Succession:
         began: float,
         scratch: Path,
         log: Log,
+        least: int = 1,
     ) -> None:
         """``began`` in seconds of the epoch, by this machine's clock; ``scratch`` is a directory for what a store
-        cannot copy by itself.
+        cannot copy by itself; ``least`` is what the number of this attempt is at least.
         """
-        self.attempt = 1
+        self.attempt = self._least = least
         self.overtaken = False
+        self.overtaken_by = ""
+        """When the attempt began that has overtaken us, if one has."""
+        self.patience = math.inf
+        """Seconds that may be spent on waiting for others, at most."""
         self._stores, self._target, self._names = stores, target, tuple(names)
         self._node, self._scratch, self._log = node, scratch, log
         self._by_clock, self._mark = began, os.urandom(4).hex()
         self.began = log_names.moment(began, self._mark)
         """When this attempt began, as everybody compares it."""
         self._base = base(target)
-        self._own: set[str] = set()
 
     @property
     def directory(self) -> AttemptDirectory:
@@ -73,16 +84,18 @@ class Succession:
         """What this attempt's ``name`` is delivered as."""
         return log_names.of_attempt(name, self.attempt) if self.overtaken else name
 
-    def aside(self, name: str) -> str:
-        """What this attempt's ``name`` is called once a later one has it, for who writes it so before :meth:`look`."""
-        other = log_names.of_attempt(name, self.attempt)
-        self._own.add(other)
-        return other
+    @contextmanager
+    def turn(self) -> Iterator[Callable[[str], str]]:
+        """Gives what a name of ours is to be called, for who makes it now."""
+        yield self.name_of
 
-    @property
-    def beside(self) -> str:
-        """Where outputs go below their URL: nowhere else, unless we are overtaken."""
-        return f"attempt-{self.attempt}.{self.directory.began}/" if self.overtaken else ""
+    def put(self, name: str, write: Callable[[str], T]) -> tuple[str, T]:
+        """A :class:`bootstrap.shipping.evidence.PutAs`."""
+        there = self.name_of(name)
+        return there, write(there)
+
+    def end(self) -> None:
+        """All is delivered, the record included."""
 
     def begin(self, log_file: Path) -> None:
         """Set aside what an earlier attempt has left under our names, and learn our own number.
@@ -108,7 +121,7 @@ class Succession:
             earlier = [name for name in found if self._is_plain(name) or log_names.tail_offset(log, name) is not None]
             for name in sorted(earlier):
                 self._move(store, name, log_names.of_attempt(name, self.attempt))
-            self.attempt += bool(earlier)
+            self.attempt = max(self.attempt + bool(earlier), self._least)
         except (BootstrapError, OSError) as error:
             self._log.debug(f"what an earlier attempt delivered is not kept: {error}")
 
@@ -133,13 +146,14 @@ class Succession:
 
     def lose(self, later: str, found: set[str]) -> None:
         """Leave the plain names to an attempt that began at ``later``; ``found`` are the names that are there."""
-        while any(log_names.of_attempt(name, self.attempt) in found - self._own for name in self._names):
+        while any(log_names.of_attempt(name, self.attempt) in found for name in self._names):
             self.attempt += 1
+        self.overtaken_by = later
+        self._leave(f"a later attempt, begun {later}, has the names in {self._target}")
+
+    def _leave(self, why: str) -> None:
         self.overtaken = True
-        self._log.warning(
-            f"a later attempt, begun {later}, has the names in {self._target}: what this one delivers goes beside it, "
-            f"as {self.name_of(self._names[0])} and so on, and its outputs to {self.beside}"
-        )
+        self._log.warning(f"{why}: what this one delivers goes beside it, as {self.name_of(self._names[0])} and so on")
 
     def _is_plain(self, name: str) -> bool:
         """Whether an attempt delivers ``name`` as it is: one of its names, or evidence, of which nobody knows before
@@ -157,7 +171,7 @@ class Succession:
         ours, log = self.began, self._names[0]
         live = [other.began for other in attempts(entries, self._base) if (other.log, other.node) == (log, self._node)]
         record = log_names.record(log)
-        ended = _began(read_small(store, self._base + record, LONGEST_RECORD)) if record in found else ""
+        ended = began_in(read_small(store, self._base + record, LONGEST_RECORD)) if record in found else ""
         return max((began for began in [*live, ended] if began > ours), default="")
 
     def _by_the_stores_clock(self, store: Store) -> None:
@@ -184,7 +198,7 @@ def base(target: Location) -> str:
     return os.path.join(os.path.abspath(target.path), "").lstrip("/")
 
 
-def _began(record: bytes) -> str:
+def began_in(record: bytes) -> str:
     """When the run began that a delivered record is of, as everybody compares it; empty if it is no record."""
     try:
         return str(load_json(record)[BEGAN])

@@ -272,19 +272,23 @@ def _deliver_record(run: Run, found: Found) -> None:
     if decided is None or access is None or not decided.job.log:
         return
     from ..shipping.ending import deliver_files, until_it_works  # which a job without a log URL need not load
+    from ..shipping.evidence import as_called
     from ..storage.model.light_writer import Inline
 
     lines, record = decided.record_files
+    shipper, told = found.link.shipper if found.link is not None else None, False
     try:
-        target, named = parse(decided.job.log), found.link.named if found.link is not None else str
+        target, put = parse(decided.job.log), found.link.put if found.link is not None else as_called
         files = [*([lines] if is_own(lines) else []), *page]
-        for path, why in deliver_files(access.stores, target, files, named=named, stop=end, log=Silence()):
+        for path, why in deliver_files(access.stores, target, files, put=put, stop=end, log=Silence()):
             if path in page:
                 run.console.warning(f"the report was not delivered and stays in {path}: {why}")
-        key, text = target.child(named(record.name)).path, Inline(run.record.text().encode())
-        writer = access.stores.open(target).light_writer()
-        until_it_works(lambda: writer.put(key, text), end)
+        if shipper is not None and shipper.succession.overtaken:
+            run.record.update(overtaken_by=shipper.succession.overtaken_by)
+        text, writer = Inline(run.record.text().encode()), access.stores.open(target).light_writer()
+        put(record.name, lambda name: until_it_works(lambda: writer.put(target.child(name).path, text), end))
+        told = True
     except BootstrapError as error:
         run.console.warning(f"the run record was not delivered and stays in {decided.job.run_dir}: {error}")
-    if found.link is not None and found.link.shipper is not None:
-        found.link.shipper.close(end)
+    if shipper is not None:
+        shipper.close(end, told=told)

@@ -53,22 +53,39 @@ def _claim(run: Run, decided: Decided, stores: Stores) -> Session:
 
 def start_shipping(run: Run, decided: Decided, stores: Stores) -> LogShipper:
     """What an earlier attempt delivered set aside, and the log sent from here on: a fetch may take an hour, too."""
+    from ..shipping.succession import BEGAN  # which a job without a log URL need not load
+
+    shipper = run.shipper = shipper_of(run, decided, stores)
+    shipper.succession.begin(Path(decided.job.log_file))
+    run.record.update(**{BEGAN: shipper.succession.began})
+    shipper.start()
+    return shipper
+
+
+def shipper_of(run: Run, decided: Decided, stores: Stores) -> LogShipper:
+    """What sends the log; nothing is looked at before it begins."""
+    from ..shipping.in_directory import InDirectory
     from ..shipping.live_files import LiveFiles
-    from ..shipping.logs import LogShipper  # which a job without a log URL need not load
-    from ..shipping.succession import BEGAN, Succession
+    from ..shipping.logs import LogShipper
+    from ..shipping.succession import Succession
 
     job = decided.job
     target, log_file, node = parse(job.log), Path(job.log_file), job.cluster.node_rank
     names = [log_file.name, *(path.name for path in decided.record_files), log_names.report(log_file.name)]
-    succession = Succession(
-        stores, target, names, node=node, began=run.record.began, scratch=Path(job.run_dir), log=run.console
+    kind = Succession if target.is_remote or _is_in(log_file, target.local) else InDirectory
+    succession = kind(
+        stores,
+        target,
+        names,
+        node=node,
+        began=run.record.began,
+        scratch=Path(job.run_dir),
+        log=run.console,
+        least=run.record.attempt,
     )
-    succession.begin(log_file)
-    run.record.update(**{BEGAN: succession.began})
-    succession.attempt = max(succession.attempt, run.record.attempt)
     interval = decided.settings.log_interval
     paths = {log_names.RECORD: Path(job.run_dir, log_names.RECORD), log_names.SAMPLES: Path(samples(job))}
-    shipper = LogShipper(
+    return LogShipper(
         stores,
         target,
         log_file,
@@ -80,8 +97,13 @@ def start_shipping(run: Run, decided: Decided, stores: Stores) -> LogShipper:
         phase=lambda: run.record.phase,
         log=run.console,
     )
-    shipper.start()
-    return shipper
+
+
+def _is_in(file: Path, directory: Path) -> bool:
+    try:
+        return file.parent.samefile(directory)
+    except OSError:
+        return False
 
 
 def meet(run: Run, decided: Decided, access: Access, link: Link) -> Group:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from ..ground.side_by_side import side_by_side
 from ..process.stop.plan import Moment
-from ..results import Access, Decided, Found, Seen
+from ..results import Decided, Found, Link, Seen
 from ..run import Run
 from ..storage.common.units import readable
-from ..storage.schemes import parse
 from ..values import asdict, replace
 from . import conclude, evidence
+from .connect import shipper_of
 from .fetch import summary
 from .unlock import without_unlock
 
@@ -26,10 +26,19 @@ _TOLD = 10  # files and checkpoints, one by one, before the rest are a number
 
 
 def with_access(run: Run, found: Found) -> Found:
-    """``found`` with a way to the stores, if unlock did not come that far: the log that says why may be welcome."""
-    if found.decided is None or found.access is not None:
+    """``found`` with a way to the stores, if the steps did not come that far: the log that says why may be welcome."""
+    if found.decided is None:
         return found
-    return replace(found, access=without_unlock(run, found.decided))
+    access = found.access or without_unlock(run, found.decided)
+    link = found.link
+    if link is None and found.decided.job.log:  # what others have delivered is theirs, however early we end
+        if run.shipper is None:
+            from ..shipping.succession import BEGAN  # which a job without a log URL need not load
+
+            run.shipper = shipper_of(run, found.decided, access.stores)
+            run.record.update(**{BEGAN: run.shipper.succession.began})
+        link = Link(None, run.shipper)
+    return replace(found, access=access, link=link)
 
 
 def step(run: Run, found: Found, deliveries: list[Delivery]) -> None:
@@ -43,28 +52,25 @@ def step(run: Run, found: Found, deliveries: list[Delivery]) -> None:
     conclude.tell_others(run, found)
     hurried = time_is_up.left < math.inf
     if hurried:  # the log first, which is small; then the outputs; then what is nice to have
-        _log(run, found, decided, access, time_is_up)
+        _log(run, found, decided, time_is_up)
         _outputs(run, found, decided, time_is_up, deliveries)
         evidence.step(run, found, time_is_up)
         return
 
     def log() -> None:
-        _log(run, found, decided, access, time_is_up)
+        _log(run, found, decided, time_is_up)
         evidence.step(run, found, time_is_up)
 
     works: list[Callable[[], None]] = [log, partial(_outputs, run, found, decided, time_is_up, deliveries)]
     side_by_side(works[: 2 if decided.job.delivered_outputs else 1])
 
 
-def _log(run: Run, found: Found, decided: Decided, access: Access, time_is_up: Moment) -> None:
-    job, stores = decided.job, access.stores
+def _log(run: Run, found: Found, decided: Decided, time_is_up: Moment) -> None:
+    job = decided.job
     if job.log:
-        if found.link is not None and found.link.shipper is not None:
-            failed = found.link.shipper.deliver(time_is_up)
-        else:  # we did not come that far
-            from ..shipping.ending import deliver_files  # which a job without a log URL need not load
-
-            failed = deliver_files(stores, parse(job.log), [Path(job.log_file)], stop=time_is_up, log=run.console)
+        assert found.link is not None and found.link.shipper is not None  # see with_access
+        found.link.shipper.succession.patience = time_is_up.left / 4
+        failed = found.link.shipper.deliver(time_is_up)
         for path, why in failed:
             run.console.warning(f"the log was not delivered and stays in {path}: {why}")
         run.record.update(log_delivered=not failed)

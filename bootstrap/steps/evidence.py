@@ -18,7 +18,7 @@ from ..launchers.plan import RECORDINGS
 from ..reporting.prose import counted
 from ..results import Decided, Found, Link
 from ..run import Run
-from ..shipping.evidence import MOST, EvidenceFile, deliver, place_of
+from ..shipping.evidence import MOST, EvidenceFile, as_called, deliver, place_of
 from ..storage.model.url import shown
 from ..storage.schemes import parse
 from ..values import asdict
@@ -105,8 +105,8 @@ def step(run: Run, found: Found, stop: StopRequest) -> None:
     if not decided.job.log:
         run.record.update(evidence=[{"path": str(one.path), "to": None, "why": "there is no log URL"} for one in files])
         return
-    target, named = parse(decided.job.log), found.link.named if found.link is not None else str
-    told = deliver(access.stores, target, decided.job.log_file, files, named=named, mask=run.record.mask, stop=stop)
+    target, put = parse(decided.job.log), found.link.put if found.link is not None else as_called
+    told = deliver(access.stores, target, decided.job.log_file, files, put=put, mask=run.record.mask, stop=stop)
     run.record.update(
         evidence=[
             {name: value for name, value in asdict(one).items() if value} | {"path": str(one.path)} for one in told
