@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from bootstrap.outputs.remote.fence import Fence, new_claim
-from bootstrap.outputs.remote.manifest import Checkpoint, Claim, Contents, File, RunManifest, whole
+from bootstrap.outputs.remote.manifest import (
+    LAST_STATE,
+    Checkpoint,
+    Claim,
+    Contents,
+    File,
+    Part,
+    RunManifest,
+    Unreadable,
+    contents,
+    whole,
+)
+from bootstrap.values import replace
 
 
 def part(node: int, *paths: str, nodes: int = 1, needs: tuple[str, ...] = ()) -> Checkpoint:
@@ -85,3 +100,129 @@ def test_what_was_saved_belongs_to_node_0s_attempt_of_that_time() -> None:
     fence = Fence(claim(3, node=1))
     assert [fence.attempt(claims, saved) for saved in (60.0, 70.0, 169.0, 170.0, 900.0)] == [3, 1, 1, 2, 2]
     assert Fence(claim(4)).attempt(claims, 900.0) == 4, "node 0's own is its own"
+
+
+# --- what is the newer, of everything below a URL ---------------------------------------------------------------------
+
+
+def read(*documents: Checkpoint | RunManifest | Part | Claim) -> Contents:
+    return contents((one.key.removeprefix(".bootstrap/"), one.text()) for one in documents)
+
+
+def test_a_checkpoint_is_newer_by_its_attempt_then_by_its_time_then_by_its_version() -> None:
+    step = part(0, "a")
+    oldest_first = [
+        replace(step, path="d", attempt=1, saved=9.0, version=9),
+        replace(step, path="c", attempt=2, saved=3.0, version=8),
+        replace(step, path="b", attempt=2, saved=4.0, version=1),
+        replace(step, path="a", attempt=2, saved=4.0, version=2),
+    ]
+    for documents in (oldest_first, oldest_first[::-1]):
+        found = read(*documents)
+        assert [one.path for one in found.checkpoints] == ["a", "b", "c", "d"]
+        assert found.newest is not None and found.newest.path == "a"
+    unfinished = replace(step, path="e", attempt=3, nodes=2)
+    found = read(unfinished, *oldest_first)
+    assert found.checkpoints[0].path == "e" and found.newest is not None and found.newest.path == "a"
+
+
+def test_what_nodes_say_of_a_checkpoint_is_said_of_the_whole() -> None:
+    one = replace(part(0, nodes=3), format="empty", job="j")
+    two, three = part(1, "b", "c", nodes=3), replace(part(2, "d", nodes=3), saved=3.0, published=5.0)
+    found = whole([one, replace(two, format="torch", job="j", saved=4.0, published=4.5), three])
+    assert (found.saved, found.published, found.size) == (4.0, 5.0, 1 + 1 + 2)
+    assert (found.format, found.job) == ("torch", "j")
+
+
+def test_a_file_is_the_newest_attempts_of_these_the_last_parts_and_the_ends_before_all() -> None:
+    def held(key: str) -> tuple[File, ...]:
+        return (File("log", key, 1, ""),)
+
+    first, second, tenth = Part(2, 0, 1, held("1")), Part(2, 0, 2, held("2")), Part(2, 0, 10, held("10"))
+    end, earlier = replace(run(0, 2, 1), files=held("end")), replace(run(0, 1, 1), files=held("earlier"))
+    other = Part(1, 1, 1, held("other"))
+    for documents, newest in (
+        ((tenth, second, first), "10"),
+        ((end, first, tenth, earlier), "end"),
+        ((first, earlier), "1"),
+        ((earlier, other), "earlier"),
+    ):
+        found = read(*documents)
+        assert found.loose[0]["log"].key == newest
+        assert found.attempts[0, "log"] == (1 if newest == "earlier" else 2)
+    assert read(earlier, other).loose[1]["log"].key == "other"
+
+
+def test_what_another_job_has_written_is_not_this_jobs() -> None:
+    mine = [Claim(1, "aa", job="j"), Claim(3, "cc", job="j"), replace(part(0, "a"), job="j")]
+    theirs = [Claim(2, "bb", job="k"), Claim(3, "dd", job="k"), replace(part(0, "a"), path="theirs", job="k")]
+    parts = [Part(attempt, 0, 1, (File(f"of-{attempt}", "key", 1, ""),)) for attempt in (1, 2, 3, 4)]
+    found = read(*mine, *theirs, *parts, replace(run(0, 1, 1), job="j"), replace(run(0, 2, 1), job="k")).of_job("j")
+    assert {claim.run for claim in found.claims} == {"aa", "cc"}
+    assert [one.path for one in found.checkpoints] == ["step-1"] and [one.attempt for one in found.runs] == [1]
+    assert sorted(found.loose[0]) == ["of-1", "of-3", "of-4"], "two had the number 3, and of 4 nobody knows"
+
+
+# --- documents that are none ------------------------------------------------------------------------------------------
+
+
+def read_with(**changes: Any) -> Checkpoint:
+    """A good document but for ``changes``; those of its only file by ``file_NAME``. None leaves a field out."""
+    document = json.loads(part(0, "a").text())
+    for name, value in changes.items():
+        place = document["files"][0] if name.startswith("file_") else document
+        name = name.removeprefix("file_")
+        place.pop(name, None)
+        if value is not None:
+            place[name] = value
+    return Checkpoint.read(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"node": None},
+        {"file_sha256": None},
+        {"files": 3},
+        {"files": [7]},
+        {"attempt": "x"},
+        {"attempt": float("inf")},
+        {"attempt": 1_000_001},
+        {"attempt": -1},
+        {"version": LAST_STATE + 1},
+        {"saved": "2026-02-30"},
+        {"saved": 5},
+        {"path": 5},
+        {"job": 5},
+        {"needs": [5]},
+        {"needs": ["a", 5]},
+        {"needs": 5},
+        {"schema": 2},
+        {"schema": None},
+        {"kind": "run"},
+        {"file_path": ""},
+        {"file_path": "/a"},
+        {"file_path": "a/../b"},
+        {"file_path": "a\0"},
+        {"file_key": ""},
+        {"file_key": "../a"},
+        {"file_modified": "yesterday"},
+        {"file_size": 8, "file_data": [[0, 9]]},
+        {"file_size": 8, "file_data": [[-1, 2]]},
+        {"file_size": 8, "file_data": [[4, 6], [1, 2]]},
+        {"file_size": 8, "file_data": [[3, 2]]},
+        {"file_size": 8, "file_data": [[3]]},
+    ],
+    ids=str,
+)
+def test_a_document_with_a_field_that_cannot_be_is_put_aside_in_words(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        read_with(**changes)
+
+
+def test_a_document_at_the_edges_of_what_can_be_is_taken() -> None:
+    found = read_with(attempt=0, node=1_000_000, nodes=1_000_000, version=LAST_STATE, needs=[], job=None)
+    assert (found.attempt, found.node, found.nodes, found.version) == (0, 1_000_000, 1_000_000, LAST_STATE)
+    file = read_with(file_path="..a/b..", file_size=8, file_data=[[0, 3], [3, 8]], file_modified=None).files[0]
+    assert (file.path, file.size, file.data, file.modified) == ("..a/b..", 8, ((0, 3), (3, 8)), 0.0)
+    assert read_with(file_size=8, file_data=[]).files[0].data == ()

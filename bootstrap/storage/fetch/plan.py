@@ -155,7 +155,7 @@ def check_room(plan: FetchPlan, root: str, early: Iterable[str] = ()) -> None:
     """Compare the plan with what the file system of ``root`` has left: bytes and inodes.
 
     Raises :class:`DiskFull` with the arithmetic. Files that stand there already, whole or in part or ``early`` under
-    another name, count for what they hold.
+    another name, count for what they hold; directories, too.
     """
     room = os.statvfs(existing(root))
     free = room.f_bavail * room.f_frsize
@@ -171,6 +171,7 @@ def check_room(plan: FetchPlan, root: str, early: Iterable[str] = ()) -> None:
             continue
         need -= found.st_blocks * 512
         inodes -= 1
+    inodes -= sum(os.path.lexists(os.path.join(root, path)) for path in plan.directories)
     if need > free:
         raise DiskFull(
             "what is to be fetched does not fit",

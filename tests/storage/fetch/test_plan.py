@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
 
-from bootstrap.errors import NamesUnsafe
-from bootstrap.storage.fetch.plan import FetchPlan, check_name, plan_tree
+from bootstrap.errors import DiskFull, NamesUnsafe
+from bootstrap.storage.fetch.plan import FetchPlan, check_name, check_room, plan_tree
 from bootstrap.storage.model.store import Entry
 from bootstrap.storage.schemes import parse
+from tests.storage.conftest import SmallDisk
 
 WHERE = parse("obs://bucket/code/")
 
@@ -104,3 +106,37 @@ def test_without_a_prefix_a_slash_in_front_is_an_absolute_path() -> None:
     assert laid_out("a", "b/c", prefix="") == (["b"], ["a", "b/c"])
     with pytest.raises(NamesUnsafe, match="an absolute path"):
         plan("/etc/passwd", prefix="")
+
+
+# --- room ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_inode_is_taken_and_what_is_there_already_needs_none(small_disk: SmallDisk) -> None:
+    disk = small_disk(size=1 << 20, inodes=20)
+    free = os.statvfs(disk).f_favail
+    keys = [f"code/d/{number}" for number in range(free - 1)]
+    check_room(plan(*keys), str(disk))
+    with pytest.raises(DiskFull, match=f"{free + 2} new files and directories, {free} inodes are free: 2 too few"):
+        check_room(plan(*keys, "code/d/x", "code/d/y"), str(disk))
+    (disk / "d").mkdir()
+    for number in range(free - 1):
+        (disk / f"d/{number}").touch()
+    assert os.statvfs(disk).f_favail == 0
+    check_room(plan(*keys), str(disk))
+    (disk / "d/0").rename(disk / "early")
+    check_room(plan(*keys), str(disk), [str(disk / "early")])
+    with pytest.raises(DiskFull, match="1 new files and directories, 0 inodes are free: 1 too few"):
+        check_room(plan(*keys), str(disk))
+
+
+def test_the_last_block_is_taken_and_a_file_takes_whole_ones(small_disk: SmallDisk) -> None:
+    disk = small_disk(size=1 << 20)
+    assert os.statvfs(disk).f_files == 0, "no number of inodes is no reason to refuse anything"
+    room = os.statvfs(disk)
+    blocks = room.f_bavail
+    keys = [(f"code/{number}", 1) for number in range(blocks - 1)]
+    check_room(plan(*keys, ("code/last", room.f_frsize)), str(disk))
+    with pytest.raises(DiskFull, match=f"{blocks} files need "):
+        check_room(plan(*keys, ("code/last", room.f_frsize + 1)), str(disk))
+    (disk / "0").write_bytes(b"x")
+    check_room(plan(*keys, ("code/last", room.f_frsize)), str(disk))

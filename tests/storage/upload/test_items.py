@@ -43,7 +43,7 @@ def test_a_single_file_and_nothing_are_items_as_well(tmp_path: Path) -> None:
 
 def test_an_item_takes_a_hundred_bytes() -> None:
     count = 10_000
-    tracemalloc.start(25)
+    tracemalloc.start(8)
     try:
         names = (f"runs/{n // 100:04d}/sample-{n:07d}.json" for n in range(count))
         items = Items.of(Item(name, f"out/{name}", Path(f"/data/{name}"), n) for n, name in enumerate(names))
