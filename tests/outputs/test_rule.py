@@ -10,6 +10,7 @@ import pytest
 from bootstrap.outputs.remote.fence import Fence, new_claim
 from bootstrap.outputs.remote.manifest import (
     LAST_STATE,
+    VOID,
     Checkpoint,
     Claim,
     Contents,
@@ -18,6 +19,9 @@ from bootstrap.outputs.remote.manifest import (
     RunManifest,
     Unreadable,
     contents,
+    directory_of,
+    kind_of,
+    parents,
     whole,
 )
 from bootstrap.values import replace
@@ -36,6 +40,7 @@ def part(node: int, *paths: str, nodes: int = 1, needs: tuple[str, ...] = ()) ->
         ([part(0, "a", nodes=2)], (), ("node 1",)),
         ([part(0, "a", nodes=2)], (1,), ()),  # which has told its end, and nothing of this
         ([part(1, "a", nodes=2)], (1, 2, 3), ("node 0",)),  # none of a job with more nodes
+        ([part(1, "a", nodes=3)], (), ("nodes 0, 2",)),
         ([part(1, "a", nodes=4)], (), ("nodes 0, 2, 3",)),
         ([part(0, "a", nodes=9)], (), ("nodes 1, 2, 3, 4, 5, 6, 7, 8",)),
         ([part(0, "a", nodes=10)], (), ("nodes 1, 2, 3, 4, 5, 6, 7, 8, ...",)),
@@ -226,3 +231,54 @@ def test_a_document_at_the_edges_of_what_can_be_is_taken() -> None:
     file = read_with(file_path="..a/b..", file_size=8, file_data=[[0, 3], [3, 8]], file_modified=None).files[0]
     assert (file.path, file.size, file.data, file.modified) == ("..a/b..", 8, ((0, 3), (3, 8)), 0.0)
     assert read_with(file_size=8, file_data=[]).files[0].data == ()
+
+
+def test_documents_that_are_none_are_named_and_those_beside_them_count() -> None:
+    good, key = part(0, "a"), "checkpoints/x/@000001.000000000/node-0.json"
+    found = contents([(key, b"{"), (key, b"[]"), (key, VOID), ("else", b"{"), (good.key[11:], good.text())])
+    assert [where for where, _ in found.unreadable] == [f".bootstrap/{key}"] * 2
+    assert "no JSON" in found.unreadable[0][1] and "kind 'checkpoint'" in found.unreadable[1][1]
+    assert [one.path for one in found.checkpoints] == ["step-1"]
+
+
+def test_what_a_node_has_not_named_by_its_end_it_does_not_have() -> None:
+    step = part(0, "a", nodes=2)
+    assert read(step, run(1, 1, 2)).newest is not None
+    assert read(step, run(1, 1, 2, complete=False)).newest is None
+    assert read(step, run(1, 2, 2)).newest is None, "the end of another attempt"
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_says_what_it_is_of_and_what_is_newer_sorts_behind() -> None:
+    made = [part(3, "a"), run(3, 2, 4), Part(2, 3, 7, ()), Claim(2, "ab", node=3)]
+    assert [kind_of(one.key.removeprefix(".bootstrap/")) for one in made] == [
+        ("checkpoint", {"path": "step-1", "attempt": "000001", "version": "000000000", "node": "3"}),
+        ("run", {"attempt": "2", "node": "3"}),
+        ("files", {"attempt": "2", "node": "3", "number": "000007"}),
+        ("claim", {"attempt": "000002", "node": "3", "run": "ab"}),
+    ]
+    assert kind_of("runs/2/node-3.jsonl") == kind_of("x/runs/2/node-3.json") == ("", {})
+    places = [directory_of("a", *each) for each in ((1, 2), (1, 10), (2, 1), (10, 0))]
+    assert places == sorted(places)
+    assert directory_of(".", 1, 2) == ".bootstrap/checkpoints/@000001.000000002/"
+
+
+def test_a_path_of_more_than_200_bytes_is_in_a_key_by_its_digest() -> None:
+    assert f"/{'é' * 100}/" in directory_of("é" * 100, 1, 0)
+    assert "/sha256-" in directory_of("é" * 100 + "a", 1, 0)
+    assert (parents("a/b/c"), parents("a/b"), parents("a")) == (["a", "a/b"], ["a"], [])
+
+
+def test_a_claim_is_known_again_whatever_it_tells_beside_its_number_and_its_run() -> None:
+    assert Claim(2, "aa", 1.5, 3, 4, "job", "host") == Claim(2, "aa")
+    assert Claim(2, "aa", 9.0, 9, 9, "z", "z") < Claim(2, "ab") < Claim(3, "aa")
+
+
+def test_a_document_is_of_schema_1_and_has_names_as_people_read_them() -> None:
+    for one in (part(0, "a"), run(0, 1, 1), Part(1, 0, 1, ()), Claim(1, "aa")):
+        assert json.loads(one.text())["schema"] == 1
+    assert "训练".encode() in part(0, "训练").text()
+    odd = part(0, "\udce9")  # a name that is no UTF-8
+    assert Checkpoint.read(odd.text()).files[0].path == "\udce9"
