@@ -56,7 +56,7 @@ class _Haste:
 def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_left: Callable[[], float]) -> Delivery:
     """Bring one output to its end. ``seconds_left`` is infinite as long as nobody waits for us."""
     output, target = publisher.output, publisher.target.url.child(publisher.options.prefix)
-    began, sent, known = time.monotonic(), publisher.sender.sent, len(publisher.shelf.known)
+    began, sent, before = time.monotonic(), publisher.sender.sent, dict(publisher.shelf.known)
     try:
         found = publisher.look()
     except NothingThere:
@@ -72,7 +72,7 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
     everything = publisher.units_of(found)
     publisher.say_of_sparse(found)
     doubtful = doubts(publisher, everything, found.failed, ending)
-    publisher.failed = {name: why for name, why in publisher.failed.items() if name in found.items}
+    publisher.failed = {}  # everything is tried again now
     failure: BootstrapError | None = None
     try:
         publisher.refresh()
@@ -85,10 +85,16 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
     except BootstrapError as error:
         failure = error
     undelivered = _undelivered(publisher, everything, found.failed, failure)
-    files = len(publisher.shelf.known) - known
+    files = sum(before.get(name) != known for name, known in publisher.shelf.known.items())
     named = tuple((item.path, f"{item.why} ({item.size} bytes)") for item in undelivered)
     report = Report(
-        str(target), files, publisher.sender.sent - sent, known, time.monotonic() - began, named, tuple(found.left_out)
+        str(target),
+        files,
+        publisher.sender.sent - sent,
+        len(before),
+        time.monotonic() - began,
+        named,
+        tuple(found.left_out),
     )
     if failure is None and seconds_left() > 0:
         failure = _conclude(publisher, undelivered, ending)
@@ -114,13 +120,14 @@ def doubts(
     """
     found = {}
     items = {item.name: item for unit in everything for item in unit.items}
+    ended = publisher.clock.of(ending.ended)
     for unit in everything:
         if unit.kind != "checkpoint":
             continue
         quiet = 0.0 if ending.succeeded else QUIET
-        why = units.unfinished(unit, items, ending.ended, quiet, nodes=publisher.options.nodes)
+        why = units.unfinished(unit, items, ended, quiet, nodes=publisher.options.nodes)
         why = why or units.lacking(unit, failed)
-        if not why and ending.signal is not None and not unit.is_directory and ending.ended - unit.modified < MOMENT:
+        if not why and ending.signal is not None and not unit.is_directory and ended - unit.modified < MOMENT:
             tells = all(item.path is not None and tells_its_end(item.path) for item in unit.items)
             why = "" if tells else "it was written to in the moment in which the command was killed"
         if why:

@@ -17,6 +17,7 @@ from ..storage.upload.send import USUAL, PartSizes
 from ..storage.upload.walk import Item, Named
 from ..values import dataclass, field
 from .local import scan, units
+from .local.clock import Clock
 from .local.patterns import is_unfinished
 from .local.pins import Pins
 from .local.units import Unit
@@ -75,12 +76,14 @@ class Publisher:
     lead: float = MOMENT
     """Seconds from a look to the end of what it found, as it was the last time that there was something."""
 
+    clock: Clock = field(init=False)
     _all_there: dict[str, State] = field(default_factory=dict)  # a look of which nothing was left to be sent
     _parts: Parts = field(init=False)
     _said: set[str] = field(default_factory=set)
     _named: set[str] = field(default_factory=set)  # checkpoints that a pointer names, as of the last look
 
     def __post_init__(self) -> None:
+        self.clock = Clock(self.root)
         self._open(self.target, self.contents)
 
     def _open(self, target: Target, contents: Contents) -> None:
@@ -104,10 +107,12 @@ class Publisher:
         """Raises :class:`NothingThere` or :class:`PathUnusable` when the directory is not there or cannot be read."""
         if self.root.is_file():
             self._say_once(f"{self.root} was a directory and is a file: it goes under its own name, {self.root.name}")
-        return scan.look(self.root, self.target.url, self.options.links, self.elsewhere)
+        found = scan.look(self.root, self.target.url, self.options.links, self.elsewhere)
+        self.clock.look(found.items)
+        return found
 
     def units_of(self, found: scan.Look) -> list[Unit]:
-        everything = units.units_of(found.items, self.options.globs)
+        everything = units.units_of(found.items, self.options.globs, self.clock)
         pointers = [unit for unit in everything if unit.kind == "pointer" and self.options.keep]
         self._named = {one.path for each in pointers for one in named(each, everything)}
         return everything
@@ -144,7 +149,7 @@ class Publisher:
     def refresh(self) -> None:
         """Read what others have written: a newer attempt, other nodes' parts of a checkpoint."""
         if self.options.nodes > 1:
-            self.shelf.contents = self.target.contents()
+            self.shelf.read_again()
             claims = self.shelf.contents.claims
         else:  # alone, there is only one thing that others may have written
             claims = self.target.claims(self.options.node)
@@ -197,7 +202,7 @@ class Publisher:
         self.waiting = {}
         if not changed:
             return []
-        now = time.time()
+        now = self.clock.now()
         held = []
         for unit in changed:
             why = self._why_not(unit, found, now)
@@ -312,6 +317,7 @@ class Publisher:
             lacking = next((one.path for one in named(unit, everything) if not self.shelf.is_complete(one)), "")
             if lacking:
                 self.waiting[unit.path] = f"it names {lacking}, which is not complete there"
+                self.failed.pop(unit.path, None)  # an earlier try says nothing of this one
             else:
                 ready.append((unit.items[0], self.options.prefix + unit.path))
                 self.waiting.pop(unit.path, None)

@@ -11,14 +11,13 @@ import hashlib
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import BootstrapError, NothingThere, SourceChanging
 from ..ground.json_text import load_json
 from ..ground.safe_files import replace_own
-from ..job import Log, StopRequest
+from ..job import Ending, Log, StopRequest
 from ..reporting.record import utc
 from ..storage.common.file_errors import local_trouble
 from ..storage.common.progress import Progress
@@ -32,6 +31,7 @@ from ..storage.fetch.plan import FetchPlan, check_name, check_room
 from ..storage.fetch.sparse_file import bring_stretches
 from ..storage.model.store import Entry
 from ..values import dataclass, field, replace
+from .final import doubts
 from .local import units
 from .local.units import Unit
 from .publisher import Publisher, named
@@ -103,10 +103,11 @@ def restore(
     Raises what the store says, :class:`DiskFull`, :class:`PathUnusable` and :class:`TransferStopped`.
     """
     root = publisher.root
-    here = _on_disk(publisher)
+    _know_what_is_here(publisher, contents, same_job)
+    here = _on_disk(publisher, contents.newest.attempt if contents.newest is not None else 0)
     notes = _unusable(contents, log)
     useless: list[WholeCheckpoint] = []
-    while (one := _next(contents, useless)) is not None and not (here is not None and here.modified >= one.saved - 1):
+    while (one := _next(contents, useless)) is not None and not (here is not None and here.since(one)):
         try:
             resumed = _bring(publisher, contents, one, same_job, stop, log)
         except _Damaged as damage:
@@ -123,10 +124,8 @@ def restore(
         log.info("going on from", checkpoint=one.path, saved=ago(one.saved), attempt=one.attempt, files=resumed.files)
         return replace(resumed, others=tuple(notes))
     if here is not None:
-        log.info("going on from what is on this disk", checkpoint=here.path, saved=ago(here.modified))
-        _know_what_is_here(publisher, contents, same_job)
-        path = str(root if here.path == "." else root / here.path)
-        return Resumed(path, here.path, contents.attempt, here.modified, str(root), others=tuple(notes))
+        log.info("going on from what is on this disk", checkpoint=here.unit.path, saved=ago(here.saved))
+        return here.resumed(publisher, others=tuple(notes))
     if contents.loose.get(publisher.options.node) and same_job:
         _bring_files(publisher, contents, None, [], contents.loose[publisher.options.node].values(), stop, log)
         _know_what_is_here(publisher, contents, same_job)
@@ -156,28 +155,67 @@ def _unusable(contents: Contents, log: Log) -> list[str]:
     return notes
 
 
-def newest_on_disk(publisher: Publisher) -> Resumed | None:
-    """The newest checkpoint on this disk, for a command that is started again in this container."""
-    here = _on_disk(publisher)
-    if here is None:
-        return None
-    path = publisher.root if here.path == "." else publisher.root / here.path
-    return Resumed(str(path), here.path, publisher.claim.attempt, here.modified, str(publisher.root))
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """A checkpoint that is whole on this disk; ``attempt`` and ``saved`` tell how new it is."""
+
+    unit: Unit
+    attempt: int
+    saved: float
+
+    def since(self, one: WholeCheckpoint) -> bool:
+        """Whether it is ``one``, or newer."""
+        return (self.attempt, self.saved) >= (one.attempt, one.saved - 1)
+
+    def resumed(self, publisher: Publisher, *, others: tuple[str, ...] = ()) -> Resumed:
+        root, path = publisher.root, self.unit.path
+        place = str(root if path == "." else root / path)
+        return Resumed(place, path, self.attempt, self.saved, str(root), others=others)
 
 
-def _on_disk(publisher: Publisher) -> Unit | None:
-    """The newest checkpoint that is whole on this disk: a restart in the same container."""
+def newest_on_disk(publisher: Publisher, doubtful: Collection[str] = ()) -> Resumed | None:
+    """The newest checkpoint on this disk, for a command that is started again in this container. Of what is
+    ``doubtful``, only what is in the store as it is here.
+    """
+    here = _on_disk(publisher, publisher.claim.attempt, doubtful)
+    return here.resumed(publisher) if here is not None else None
+
+
+def left_unfinished(publisher: Publisher, ending: Ending) -> dict[str, str]:
+    """The checkpoints on this disk that a command may have been at work on when it ended, with reasons."""
+    try:
+        found = publisher.look()
+    except BootstrapError:
+        return {}
+    everything = units.units_of(found.items, publisher.options.globs, publisher.clock)
+    there = {unit.path for unit in everything if not publisher.shelf.differs(unit)}
+    doubtful = doubts(publisher, everything, found.failed, ending)
+    return {path: why for path, why in doubtful.items() if path not in there}
+
+
+def _on_disk(publisher: Publisher, attempt: int, doubtful: Collection[str] = ()) -> _Here | None:
+    """The newest checkpoint that is whole on this disk: a restart in the same container.
+
+    What is in the store as it is here is as new as it is there, whatever a clock has said since; anything else is taken
+    for the work of ``attempt``.
+    """
     try:
         found = publisher.look()
     except BootstrapError:
         return None
-    everything = units.units_of(found.items, publisher.options.globs)
-    whole = (
-        unit
-        for unit in everything
-        if unit.kind == "checkpoint" and not units.unfinished(unit, found.items, time.time(), 0.0, nodes=1)
-    )
-    return next(whole, None)
+    newest: _Here | None = None
+    shelf, now = publisher.shelf, publisher.clock.now()
+    for unit in units.units_of(found.items, publisher.options.globs, publisher.clock):
+        if unit.kind != "checkpoint" or unit.path in doubtful:
+            continue
+        mine = shelf.manifests.get(unit.path)
+        known = mine is not None and not shelf.differs(unit)
+        one = _Here(unit, mine.attempt, mine.saved) if mine and known else _Here(unit, attempt, unit.modified)
+        if newest is not None and (one.attempt, one.saved) <= (newest.attempt, newest.saved):
+            continue
+        if not units.unfinished(unit, found.items, now, 0.0, nodes=1):
+            newest = one
+    return newest
 
 
 def _bring(

@@ -27,7 +27,7 @@ from .live import Live
 from .local.empty import noted
 from .publisher import Publisher
 from .remote.fence import new_claim
-from .remote.manifest import Claim, Contents
+from .remote.manifest import HOME, Claim, Contents
 from .remote.shelf import Options
 from .remote.target import Target
 from .resume import Resumed
@@ -106,7 +106,7 @@ class Session:
                     why="--resume require was given",
                     remedy="see bootstrap outputs URL; leave --resume out for a first attempt",
                 )
-            if any(each.contents.checkpoints for each in self.publishers):
+            if any(each.contents.checkpoints or each.target.blind for each in self.publishers):
                 self.log.warning("the command starts from the beginning")
             return
         self._write(self.resumed[0])
@@ -152,9 +152,18 @@ class Session:
             return {}
         return {RESUME_FROM: self.resumed[0].path, RESUME_FILE: self._file}
 
-    def on_disk(self) -> dict[str, str]:
-        """The same for a command that is started again in this container: what is on the disk by now is newer."""
-        found = [one for each in self.publishers if (one := resume.newest_on_disk(each)) is not None]
+    def on_disk(self, ending: Ending | None = None) -> dict[str, str]:
+        """The same for a command that is started again in this container: what is on the disk by now is newer. Not what
+        it may have been at work on when it ended, by ``ending``.
+        """
+        found = list[Resumed]()
+        for publisher in self.publishers:
+            doubtful = resume.left_unfinished(publisher, ending) if ending is not None else {}
+            for path, why in doubtful.items():
+                self.log.warning(f"not resumed from: {path}: {why}")
+            one = resume.newest_on_disk(publisher, doubtful)
+            if one is not None:
+                found.append(one)
         if found:
             newest = max(found, key=lambda one: one.saved)
             self.resumed = [newest]
@@ -217,7 +226,10 @@ def _begin_one(output: Output, job: Job, chosen: Settings, stores: Stores, stop:
         url = url.child(own_directory(job.facts))
     try:
         target = Target(stores, url, stop=stop)
-        contents, holds = both(partial(_look, target, log), partial(_holds, target))
+        target.may_be_blind = log
+        contents, holds = both(partial(_look, target, job.cluster.node_rank, log), partial(_holds, target))
+        if target.blind is not None and (needed := _why_it_must_see(job, chosen)):
+            raise target.blind.replace(why=f"{needed}, for which the target has to be listed; {target.blind.why}")
         target, contents = _existing(target, contents, holds, job, chosen, where, log)
         options = Options(
             node=job.cluster.node_rank,
@@ -229,15 +241,26 @@ def _begin_one(output: Output, job: Job, chosen: Settings, stores: Stores, stop:
             keep=chosen.keep_checkpoints,
             rate=chosen.output_rate,
         )
-        claim = new_claim(contents.claims, node=options.node, nodes=options.nodes, job=options.job)
+        claim = new_claim(
+            contents.claims, node=options.node, nodes=options.nodes, job=options.job, blind=target.blind is not None
+        )
         _claim(target, claim)
     except BootstrapError as error:
         raise error.replace(where=f"{where}: {error.where}" if where not in error.where else error.where) from error
     return Publisher(output, target, options, claim, log, contents)
 
 
-def _look(target: Target, log: Log) -> Contents:
-    """What is there; nothing where the key may write but not list."""
+def _why_it_must_see(job: Job, chosen: Settings) -> str:
+    """Why it is not enough that the key may write."""
+    if job.cluster.size > 1:
+        return "several nodes find each other's parts of a checkpoint"
+    if chosen.existing_outputs != "warn":
+        return f"--existing-outputs {chosen.existing_outputs} was given"
+    return "--resume require was given" if chosen.resume == "require" and not chosen.resume_from else ""
+
+
+def _look(target: Target, node: int, log: Log) -> Contents:
+    """What is there; only which attempts there were where the key may write and list, and not read."""
     if not target.url.is_remote:
         there = existing(target.url.path)
         if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
@@ -252,7 +275,7 @@ def _look(target: Target, log: Log) -> Contents:
             f"cannot look at the target of an output, and go on: {error.why}; what an earlier attempt left is not seen",
             target=str(target.url),
         )
-        return Contents()
+        return Contents(claims=target.claims(node), unreadable=((HOME, error.why),))
 
 
 def _existing(
@@ -262,6 +285,8 @@ def _existing(
     mine = [claim for claim in contents.claims if claim.job == job.facts.job_id]
     if contents.claims and len(mine) == len(contents.claims):
         log.info("an earlier attempt of this job has outputs there", target=str(target.url), attempt=contents.attempt)
+        return target, contents
+    if target.blind is not None:  # that is said
         return target, contents
     if not holds and not contents.claims:
         log.info("the target of an output answers and is empty", target=str(target.url))

@@ -248,7 +248,7 @@ def _supervised(
             run.signals,
             run.console,
             max_restarts=chosen.max_restarts,
-            refresh=link.outputs.on_disk if link.outputs is not None else dict,
+            refresh=link.outputs.on_disk if link.outputs is not None else lambda ending: {},
             retry=partial(_may_pass, run, decided, link, environ, command.argv),
         )
 

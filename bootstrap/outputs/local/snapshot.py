@@ -38,7 +38,7 @@ class Snapshots(OpenFiles):
             raise OSError(errno.EMFILE, "too many copies")
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            copy = _unnamed(directory)
+            copy = unnamed(directory)
             try:
                 self._fill(copy, source)
             except BaseException:
@@ -65,7 +65,8 @@ class Snapshots(OpenFiles):
             write_all(copy, piece)
 
 
-def _unnamed(directory: Path) -> int:
+def unnamed(directory: Path) -> int:
+    """A new file in the file system of ``directory``, where it can have such; its descriptor."""
     try:
         return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:  # not every file system has such

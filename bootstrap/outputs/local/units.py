@@ -14,6 +14,7 @@ from typing import Literal
 from ...ground.json_text import load_json
 from ...storage.upload.walk import Item
 from ...values import dataclass, field
+from .clock import Clock
 from .integrity import cut_short
 from .patterns import (
     FILES,
@@ -62,9 +63,14 @@ class Unit:
     form: Format | None = None
     """Set for directories."""
 
+    clock: Clock | None = None
+    """Which knows when files were written, as far as their times do not tell."""
+
     @property
     def modified(self) -> float:
         """When the newest of its files was written."""
+        if self.clock is not None:
+            return max((self.clock.written(item) for item in self.items), default=0.0)
         return max((item.found.st_mtime for item in self.items if item.found is not None), default=0.0)
 
     @property
@@ -76,7 +82,7 @@ class Unit:
         return self.form is not None
 
 
-def units_of(items: Mapping[str, Item], globs: Collection[str] = ()) -> list[Unit]:
+def units_of(items: Mapping[str, Item], globs: Collection[str] = (), clock: Clock | None = None) -> list[Unit]:
     """Every item in exactly one unit, the newest checkpoint first, then what is no checkpoint, then pointers."""
     directories = _directories(items)
     roots = _roots(directories, globs)
@@ -93,6 +99,7 @@ def units_of(items: Mapping[str, Item], globs: Collection[str] = ()) -> list[Uni
         else:
             unit = units.setdefault(name, Unit(_kind(name, item, globs), name))
         unit.items.append(item)
+        unit.clock = clock
     rank = {"checkpoint": 0, "loose": 1, "pointer": 2}
     return sorted(units.values(), key=lambda unit: (rank[unit.kind], -unit.modified, unit.path))
 

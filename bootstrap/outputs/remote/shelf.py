@@ -80,6 +80,13 @@ class Shelf:
 
     lingering: Lingering = field(default_factory=Lingering)
     _cleared: bool = False
+    _keeps_all: bool = False
+
+    def read_again(self) -> None:
+        """What the store's documents say by now, where it can be known."""
+        found = self.target.contents()
+        if self.target.blind is None:
+            self.contents = found
 
     def attempt_of(self, saved: float) -> int:
         return Fence(self.claim).attempt(self.contents.claims, saved)
@@ -116,6 +123,11 @@ class Shelf:
         keep = {item.name: self.known[item.name] for item in unit.items if self.is_there(item)}
         todo = [(item, self.options.prefix + item.name) for item in unit.items if item.name not in keep]
         taken = set() if self.in_place else self._taken()
+        if (
+            self.target.blind is not None or self.contents.unreadable
+        ):  # what is there may be an earlier attempt's, and is not to be destroyed
+            ours = {known.file.key for known in self.known.values()}
+            taken |= {key for _, key in todo if key not in ours and self.target.exists(key)}
         shut = self._shut(taken)
         if not as_checkpoint:
             beside = f".bootstrap/unfinished/{self.claim.attempt}/{self.options.prefix}"
@@ -208,7 +220,7 @@ class Shelf:
         if self._cleared:
             return
         earlier = {one.run for one in self.contents.claims if one.node == self.options.node and one < self.claim}
-        if earlier:
+        if earlier and not self.contents.unreadable:  # a manifest that cannot be read may name them
             staged = [entry.key for entry in self.target.listed(NEW)]
             runs = [key[len(NEW) :].partition("/")[0].rpartition(".")[2] for key in staged]
             self.lingering.let_go(key for key, run in zip(staged, runs, strict=True) if run in earlier)
@@ -304,12 +316,18 @@ class Shelf:
         ``named``. ``best.ckpt`` is no reason to remove a ``step-N``, nor one network's the other's; nor is what has not
         been there for a while.
         """
-        if self.options.keep and self._beyond(named, at_end):
+        if self.options.keep and not self._keeps_all and self._beyond(named, at_end):
             if self.options.nodes > 1:
-                self.contents = self.target.contents()
+                self.read_again()
                 self.lingering.see(self.contents)
             for mine in self._beyond(named, at_end):
-                self._retire([mine.key])
+                try:
+                    self.target.delete([mine.key])
+                except PermissionDenied as error:
+                    self._keeps_all = True  # void manifests would free no room, and make what is whole unusable
+                    self.log.warning(f"older checkpoints stay, in spite of --keep-checkpoints: {error}")
+                    return
+                self._forget_manifests([mine.key])
                 taken = self._taken()
                 self.sender.forget(file.key for file in mine.files)
                 try:
@@ -346,6 +364,9 @@ class Shelf:
             self.log.debug(f"an old manifest is made void, since it cannot be removed: {error}")
             for key in keys:
                 self.target.put(key, VOID)
+        self._forget_manifests(keys)
+
+    def _forget_manifests(self, keys: Sequence[str]) -> None:
         gone = set(keys)
         checkpoints = []
         for one in self.contents.checkpoints:

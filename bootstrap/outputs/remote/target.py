@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from ...job import StopRequest
+from ...errors import NothingThere, PermissionDenied
+from ...job import Log, StopRequest
 from ...storage.common.retry import Retry
 from ...storage.common.workers import TransferStopped
 from ...storage.model.light_writer import Inline
@@ -35,7 +36,13 @@ class Target:
         self.base = self.url.path if url.is_remote else os.path.join(os.path.abspath(url.path), "").lstrip("/")
         self._read: dict[tuple[str, str], bytes] = {}
         self.copies = True
-        """Whether the store copies objects, until it has been seen that it does not."""
+        """Whether the store copies objects for us, until it has been seen that it does not."""
+
+        self.may_be_blind: Log | None = None
+        """Who is told, where it is enough to write when listing is refused; else that is an error."""
+
+        self.blind: PermissionDenied | None = None
+        """What the store said to a listing, where that may be: nothing is known then of what is there."""
 
     def key(self, relative: str) -> str:
         return self.base + relative
@@ -52,7 +59,20 @@ class Target:
     def listed(self, directory: str = HOME) -> list[Entry]:
         """The objects below ``directory``, with their keys relative to the URL."""
         prefix = self.key(directory)
-        found = self.asking(lambda: list(self.store.entries(prefix)))
+        try:
+            found = self.asking(lambda: list(self.store.entries(prefix)))
+        except PermissionDenied as error:
+            if self.may_be_blind is None:
+                raise
+            if self.blind is None:
+                self.blind = error
+                self.may_be_blind.warning(
+                    "this key may not list the target of an output: what is there is not seen, no earlier attempt's "
+                    "checkpoint and no other attempt that writes there now; it is written to all the same",
+                    target=str(self.url),
+                    why=error.why,
+                )
+            return []
         return [Entry(one.key[len(self.base) :], one.size, one.etag, one.mtime) for one in found]
 
     def contents(self, *, surely: bool = False) -> Contents:
@@ -110,8 +130,18 @@ class Target:
     def copy(self, source: str, key: str) -> bool:
         """Within the store; False if it does not do that."""
         if self.copies:
-            self.copies = self.asking(lambda: self.store.copy(self.key(source), self.key(key)))
+            try:
+                self.copies = self.asking(lambda: self.store.copy(self.key(source), self.key(key)))
+            except PermissionDenied:  # a key that may write, and not read
+                self.copies = False
         return self.copies
+
+    def exists(self, key: str) -> bool:
+        """As far as this key may know."""
+        try:
+            return self.asking(lambda: self.store.stat(self.key(key))) is not None
+        except (NothingThere, PermissionDenied):
+            return False
 
     def _remove_empty(self, keys: Iterable[str]) -> None:
         """A bucket has no directories; elsewhere those of what was removed would stay."""

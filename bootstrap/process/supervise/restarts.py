@@ -29,6 +29,10 @@ def worth_a_retry(ending: Ending) -> bool:
     return ending.asked_by in (AskedBy.NOBODY, AskedBy.UNKNOWN, AskedBy.KERNEL, AskedBy.STALL)
 
 
+def _nothing(ending: Ending | None) -> Mapping[str, str]:
+    return {}
+
+
 def supervise_with_restarts(
     launch: Launch,
     signals: Signals,
@@ -36,24 +40,25 @@ def supervise_with_restarts(
     *,
     max_restarts: int = 0,
     retry: Callable[[Ending], bool] = worth_a_retry,
-    refresh: Callable[[], Mapping[str, str]] = dict,
+    refresh: Callable[[Ending | None], Mapping[str, str]] = _nothing,
 ) -> Ending:
     """Run the command, and again up to ``max_restarts`` times while ``retry`` says that its ending is worth it.
 
     The delay before a restart doubles from 1 s to 60 s. ``launch.timeout`` bounds all lives together. The ending is
     the last life's, with the first one's start, the number of lives, and how each life before ended among its notes.
-    ``refresh`` gives variables that are new for each life but the first.
+    ``refresh`` gives variables that are new for each life but the first, by how the one before ended.
     Raises what :func:`supervise` raises; CannotStart only when no restart is left.
     """
     deadline = time.monotonic() + launch.timeout if launch.timeout else math.inf
     first_started = time.time()
     history: list[str] = []
+    ending: Ending | None = None
     delays, attempt = Backoff(FIRST_DELAY, LONGEST_DELAY, spread=0.0), 0
     while True:
         attempt += 1
         last = attempt > max_restarts
         left = None if deadline == math.inf else max(0.001, deadline - time.monotonic())
-        newer = refresh() if attempt > 1 else {}
+        newer = refresh(ending) if attempt > 1 else {}
         life = replace(launch, environ={**launch.environ, **newer, RESTARTS: str(attempt - 1)}, timeout=left)
         result: Ending | CannotStart
         try:
@@ -62,6 +67,7 @@ def supervise_with_restarts(
             if last or signals.stop.is_set():
                 raise
             result = error
+            ending = None
             history.append(f"attempt {attempt}: {error}")
         else:
             if ending.ended - ending.started >= LONG_LIFE:
