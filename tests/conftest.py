@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,3 +132,24 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Host]]:
     """Four machines, node-1 to node-4, with eth0 and ib0 each. Put back what you change."""
     with lab_or_skip(), running_hosts(4, tmp_path_factory.mktemp("hosts")) as four:
         yield four
+
+
+@pytest.fixture
+def user() -> list[str]:
+    """What is put in front of an argv that is to run as a user who is not root; the files of root are its own."""
+    if os.getuid() != 0:
+        return []
+    as_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    with lab_or_skip():
+        if subprocess.run([*as_user, "true"], capture_output=True).returncode:
+            raise LabUnavailable("lab: no user namespaces here")
+    return as_user
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A directory that its own owner may not write to."""
+    place = tmp_path / "closed"
+    place.mkdir(mode=0o500)
+    yield place
+    place.chmod(0o700)

@@ -7,37 +7,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.conftest import lab_or_skip
 from tests.e2e.conftest import Remote
 from tests.e2e.job import BOOTSTRAP, Container
-from tests.lab.stores import LabUnavailable
-
-AS_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-
-
-@pytest.fixture
-def user() -> list[str]:
-    """What is put in front of an argv."""
-    if os.getuid() != 0:
-        return []
-    with lab_or_skip():
-        if subprocess.run([*AS_USER, "true"], capture_output=True).returncode:
-            raise LabUnavailable("lab: no user namespaces here")
-    return AS_USER
-
-
-@pytest.fixture
-def closed(tmp_path: Path) -> Iterator[Path]:
-    """A directory that its own owner may not write to."""
-    place = tmp_path / "closed"
-    place.mkdir(mode=0o500)
-    yield place
-    place.chmod(0o700)
 
 
 def test_code_is_not_fetched_into_a_closed_directory(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
 from tests.lab.waiting import until
-from tests.storage.conftest import Mover, stores_of
+from tests.storage.conftest import Mover, SmallDisk, stores_of
 
+ROOT = Path(__file__).parents[3]
 MIB = 1 << 20
 SIZE = LARGE + 5 * MIB + 123
 PARTS = 9
@@ -224,3 +226,54 @@ def test_a_note_cut_short_by_a_kill_costs_that_line_alone(tmp_path: Path) -> Non
         notes.ended(begun.upload)
     notes.close()
     assert not file.exists()
+
+
+# --- where the file is -----------------------------------------------------------------------------------------------
+
+BEGIN = """
+import sys
+from pathlib import Path
+from bootstrap.storage.upload.journal import Begun, UploadJournal
+UploadJournal(Path(sys.argv[1]), sys.argv[2]).begun(Begun("id", "key", 1, 16))
+"""
+
+
+def note_of(source: Path, temporary: Path, front: Sequence[str] = (), target: str = "obs://b/o/") -> Path:
+    """The file in which a process puts down its uploads of ``source``."""
+    temporary.mkdir(exist_ok=True)
+    places = (source.parent, source, temporary)
+    before = {path for place in places for path in place.glob(".bootstrap-*.uploads")}
+    argv = [*front, sys.executable, "-c", BEGIN, str(source), target]
+    subprocess.run(argv, env={**os.environ, "TMPDIR": str(temporary)}, cwd=ROOT, check=True)
+    (found,) = {path for place in places for path in place.glob(".bootstrap-*.uploads")} - before
+    return found
+
+
+def test_a_note_is_beside_its_source_and_one_source_has_one_for_each_target(tmp_path: Path) -> None:
+    (source := tmp_path / ("out" * 30)).mkdir()
+    first = note_of(source, tmp_path / "tmp")
+    assert first.parent == tmp_path and len(first.name) < 100
+    assert note_of(source, tmp_path / "tmp", target="obs://b/other/").parent == tmp_path
+
+
+def test_a_note_is_in_a_source_that_is_mounted_unless_that_is_only_to_be_read(
+    tmp_path: Path, small_disk: SmallDisk
+) -> None:
+    source = small_disk(size=1 << 20)
+    assert note_of(source, tmp_path / "tmp").parent == source
+    subprocess.run(["mount", "-o", "remount,ro", source], check=True)
+    assert note_of(source, tmp_path / "tmp").parent == source.parent
+
+
+def test_a_note_of_who_may_not_write_beside_the_source_is_in_it_or_else_in_tmp(
+    tmp_path: Path, user: list[str], closed: Path
+) -> None:
+    closed.chmod(0o700)
+    (source := closed / "out").mkdir()
+    (file := closed / "one").write_bytes(b"1")
+    closed.chmod(0o500)
+    assert note_of(source, tmp_path / "tmp", user).parent == source
+    assert note_of(file, tmp_path / "tmp", user).parent == tmp_path / "tmp"
+    source.chmod(0o500)
+    assert note_of(source, tmp_path / "tmp", user, "obs://b/other/").parent == tmp_path / "tmp"
+    source.chmod(0o700)

@@ -68,7 +68,7 @@ def test_a_part_that_goes_wrong_is_sent_again_and_no_other(
     injection = faulty.inject(fault, method="PUT", query="*partNumber=2*", times=3)
     report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
     assert injection.hits == 3
-    assert report.failed == ()
+    assert (report.failed, report.bytes) == ((), SIZE)
     assert bucket.get("o/big") == big.read_bytes()
     assert sum("partNumber=5" in request.query for request in faulty.seen) == 1
     assert uploads_left(bucket) == []
@@ -124,6 +124,21 @@ def test_an_upload_that_is_refused_is_given_up_and_named(big: Path, seaweedfs: S
     report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
     assert [name for name, _ in report.failed] == ["big"]
     assert "AccessDenied" in report.failed[0][1]
+    assert bucket.list() == ["o/small"]
+    assert uploads_left(bucket) == []
+
+
+def test_an_object_that_is_not_made_of_its_parts_is_named_and_no_part_goes_twice(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    (big.parent / "small").write_bytes(b"s")
+    faulty.inject(faulty_proxy.refused(403, "AccessDenied"), method="POST", query="uploadId=*", times=None)
+    report = Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/"))
+    ((name, why),) = report.failed
+    assert name == "big" and "AccessDenied" in why
+    sent = [request.query for request in faulty.seen if request.method == "PUT" and "partNumber" in request.query]
+    assert len(sent) == len(set(sent)) == -(-SIZE // part_size(SIZE))
     assert bucket.list() == ["o/small"]
     assert uploads_left(bucket) == []
 
