@@ -22,9 +22,9 @@ met at work again and again. Doubled, up to the interval, as long as it is the s
 """
 
 _LOOKING = 0.1  # of a core, for such looks at most
-_LEAD = 2.0
-"""Seconds by which a look may come before its interval is over, so that what it finds is there when it is; of a short
-interval, half of it.
+_LEAD = 0.5
+"""Of the interval: by so much a look may come before it is over, so that what it finds is in the store when it is. Who
+needs longer to send what is saved is at it half of the time.
 """
 
 _ANSWERS = 5.0  # seconds after which other nodes' checkpoints are answered, at most
@@ -55,7 +55,7 @@ class Schedule:
         return self._pause
 
     def _lead(self, publishers: Sequence[Publisher]) -> float:
-        return min(sum(each.lead for each in publishers), _LEAD, self._interval / 2)
+        return min(sum(each.lead for each in publishers), _LEAD * self._interval)
 
     def _least(self, publishers: Sequence[Publisher]) -> float:
         """Seconds that looks must be apart, not to cost too much."""

@@ -74,9 +74,12 @@ class Publisher:
     """Seconds of CPU that the last look at something that had changed took."""
 
     lead: float = MOMENT
-    """Seconds from a look to the end of what it found, as it was the last time that there was something."""
+    """Seconds from a look to the moment in which the newest checkpoint that it found was complete in the store: the
+    most that lately was needed.
+    """
 
     clock: Clock = field(init=False)
+    _ready_at: float = 0.0  # when the first group of units of this round was through
     _all_there: dict[str, State] = field(default_factory=dict)  # a look of which nothing was left to be sent
     _parts: Parts = field(init=False)
     _said: set[str] = field(default_factory=set)
@@ -137,10 +140,11 @@ class Publisher:
         with Pins() as pins:
             ready = self._settled(found, changed, pins)
             self.look_cost = time.thread_time() - cpu
-            until = time.monotonic() + seconds
+            until, self._ready_at = time.monotonic() + seconds, 0.0
             left = self.publish(in_order(ready), everything, stop=stop, fits=lambda unit: time.monotonic() < until)
-        if ready:
-            self.lead = time.monotonic() - began
+        if any(unit.kind == "checkpoint" for unit in ready):
+            needed = (self._ready_at or time.monotonic()) - began
+            self.lead = max(needed, self.lead - (self.lead - needed) / 4)  # one that went fast is no promise
         later = {unit.path for unit in left if unit.kind != "pointer"}
         self.behind = bool(later)
         undone = {unit.path for unit in changed if unit.kind == "checkpoint" and self.shelf.differs(unit)}
@@ -156,6 +160,8 @@ class Publisher:
         newer = Fence(self.claim).overtaken_by(claims)
         if newer is not None:
             self._step_aside(newer)
+        elif self.target.blind is None and self._is_gone(claims):
+            self._begin_anew()
         elif self.options.nodes > 1:
             self._notice_others()
             self.answer()
@@ -257,6 +263,7 @@ class Publisher:
             if together:
                 self.working_on = together[0].path
                 self._publish_group(together, stop, deadline, parts, doubtful)
+                self._ready_at = self._ready_at or time.monotonic()
                 together.clear()
                 self._publish_pointers(pointers, everything, stop)
 
@@ -344,6 +351,19 @@ class Publisher:
 
     def _newer_than_us(self) -> bool:
         return self._newer() is not None
+
+    def _is_gone(self, claims: Sequence[Claim]) -> bool:
+        """Whether our own claim is, and with it most likely all else. A listing may lag behind: it is no proof."""
+        return self.claim not in claims and self.target.has_lost(self.claim.key)
+
+    def _begin_anew(self) -> None:
+        self.log.warning(
+            "the target of an output has been emptied or replaced: all that is still here is sent again, and what was "
+            "removed here meanwhile is lost",
+            target=str(self.target.url),
+        )
+        self.target.put(self.claim.key, self.claim.text())
+        self._open(self.target, self.target.contents())
 
     def _step_aside(self, newer: Claim) -> None:
         """A newer attempt owns the names: from here on, beside them."""

@@ -351,3 +351,4 @@ def _withdraw(publishers: Sequence[Publisher], log: Log) -> None:
 def _claim(target: Target, claim: Claim) -> None:
     """The first word that is written there: where that is refused, so would be the results."""
     target.put(claim.key, claim.text())
+    target.hold(claim.key)

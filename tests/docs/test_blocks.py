@@ -185,6 +185,16 @@ def reports(reader: Reader, block: str) -> None:
         assert (reader.here / name).read_text().startswith("<!")
 
 
+def outputs(reader: Reader, block: str) -> None:
+    bucket = named_bucket(reader)
+    for key in bucket.list("models/"):
+        bucket.delete(key)
+    reader.write("save.py", SAVE)
+    said = reader.run(block, "bootstrap run --output out=obs://bucket/models/ --job-dir . -- python save.py >/dev/null")
+    assert said.count("checkpoint-100") >= 3 and "verified" in said
+    assert (reader.here / "model/checkpoint-100/trainer_state.json").read_text() == "{}"
+
+
 def rehearsal(reader: Reader, block: str) -> None:
     """With a real torchrun; `kubectl` only looks at what it is given, for want of a cluster."""
     torch = python_with("torch")
@@ -246,7 +256,7 @@ SETTINGS: dict[str, Callable[[Reader, str], None]] = {
     one.__name__: one
     for one in (
         laptop, v1, v2, scripts, secrets, clone, newcomer, volcano, beforehand, logs, reports, rehearsal, saves,
-        passes_on, resumes, manifest,
+        passes_on, resumes, manifest, outputs,
     )
 }  # fmt: skip
 

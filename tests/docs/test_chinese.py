@@ -37,6 +37,16 @@ def test_both_have_the_same_headings_blocks_and_lists(ours: Path, english: Path)
         assert len(re.findall(pattern, ours.read_text(), re.M)) == len(re.findall(pattern, english.read_text(), re.M))
 
 
+def test_the_page_of_outputs_is_a_short_one_with_blocks_settings_and_fields_that_there_are() -> None:
+    page, english = (DOCS / "zh/outputs.md").read_text(), (DOCS / "outputs.md").read_text()
+    assert BLOCK.findall(page) and set(BLOCK.findall(page)) <= set(BLOCK.findall(english))
+    flags = {name.replace("_", "-") for name, _, _ in knobs()}
+    for flag in re.findall(r"`--([a-z-]+)", page):
+        assert flag in flags | {"format"}, flag
+    for word in re.findall(r"`([a-z]\w*)`", page):
+        assert word in english, word
+
+
 def test_every_setting_and_every_cause_has_chinese_words() -> None:
     assert [name for name, _, _ in knobs() if name not in chinese.SETTINGS] == [], "docs/chinese.py"
     assert [kind.id for kind in catalogue() if kind.id not in chinese.CAUSES] == [], "docs/chinese.py"

@@ -50,7 +50,7 @@ def test_a_look_comes_so_early_that_what_it_finds_is_there_when_the_interval_is_
     for interval, lead in ((60.0, 0.4), (60.0, 45.0), (1.0, 0.4), (1.0, 3.0)):
         publisher.lead = lead
         told[interval, lead] = Schedule(interval).pause([publisher], worked=True)
-    assert told == {(60.0, 0.4): 59.6, (60.0, 45.0): 58.0, (1.0, 0.4): 0.6, (1.0, 3.0): 0.5}
+    assert told == {(60.0, 0.4): 59.6, (60.0, 45.0): 30.0, (1.0, 0.4): 0.6, (1.0, 3.0): 0.5}
     publisher.look_cost = 0.08
     assert Schedule(1.0).pause([publisher], worked=True) == pytest.approx(0.8), "a tenth of a core at most"
     write(root, {"step-1.pt": b"1"})
@@ -59,6 +59,13 @@ def test_a_look_comes_so_early_that_what_it_finds_is_there_when_the_interval_is_
     lead = publisher.lead
     publisher.round(NEVER)
     assert publisher.lead == lead, "a look that finds nothing says nothing of it"
+    write(root, {"metrics.csv": b"1"})
+    publisher.round(NEVER)
+    assert publisher.lead == lead, "nor does one that finds no checkpoint"
+    publisher.lead = 20.0
+    write(root, {"step-2.pt": b"2"})
+    publisher.round(NEVER)
+    assert 10.0 < publisher.lead < 20.0, "one that went fast is no promise"
 
 
 def test_a_store_that_does_not_work_is_asked_less_and_less(nas: Place, root: Path) -> None:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from ...errors import NothingThere, PermissionDenied
+from ...errors import NothingThere, PathUnusable, PermissionDenied
 from ...job import Log, StopRequest
+from ...storage.common.file_errors import existing
 from ...storage.common.retry import Retry
 from ...storage.common.workers import TransferStopped
 from ...storage.model.light_writer import Inline
@@ -41,6 +42,9 @@ class Target:
         self.may_be_blind: Log | None = None
         """Who is told, where it is enough to write when listing is refused; else that is an error."""
 
+        self._device: int | None = None  # the file system of a directory that holds what is below
+        self._held = ""
+
         self.blind: PermissionDenied | None = None
         """What the store said to a listing, where that may be: nothing is known then of what is there."""
 
@@ -58,6 +62,7 @@ class Target:
 
     def listed(self, directory: str = HOME) -> list[Entry]:
         """The objects below ``directory``, with their keys relative to the URL."""
+        self._check_file_system()
         prefix = self.key(directory)
         try:
             found = self.asking(lambda: list(self.store.entries(prefix)))
@@ -117,6 +122,7 @@ class Target:
         return self.asking(lambda: writer.get([self.key(key) for key in keys]))
 
     def put(self, key: str, text: bytes) -> None:
+        self._check_file_system()
         writer = self.store.light_writer()
         self.asking(lambda: writer.put(self.key(key), Inline(text)))
 
@@ -135,6 +141,37 @@ class Target:
             except PermissionDenied:  # a key that may write, and not read
                 self.copies = False
         return self.copies
+
+    def hold(self, key: str) -> None:
+        """From here on a directory is to stay in the file system in which ``key`` is: where a NAS was unmounted, what
+        is written goes to the container's own disk, and ends with it.
+        """
+        if not self.url.is_remote:
+            self._held = os.path.join("/", self.key(key))
+            self._device = os.stat(existing(self.url.path)).st_dev
+
+    def _check_file_system(self) -> None:
+        if self._device is None:
+            return
+        device = os.stat(existing(self.url.path)).st_dev
+        if device != self._device and os.path.exists(self._held):  # mounted again, under another number
+            self._device = device
+        elif device != self._device:
+            raise PathUnusable(
+                "the target of an output is in another file system than at the start",
+                where=str(self.url),
+                why="what was mounted there is gone, and what is written now would stay in the container",
+                remedy="mount it again: delivering goes on then",
+            )
+
+    def has_lost(self, key: str) -> bool:
+        """Whether what was written there is gone; not when this key may not know it."""
+        try:
+            return self.asking(lambda: self.store.stat(self.key(key))) is None
+        except PermissionDenied:
+            return False
+        except NothingThere:
+            return True
 
     def exists(self, key: str) -> bool:
         """As far as this key may know."""
