@@ -117,21 +117,29 @@ def look(store: Store, base: str, number: int | None = None) -> list[NodeLog]:
     names = [(entry.key[len(base) :], entry) for entry in entries]
     wholes = {name: entry for name, entry in names if "/" not in _in_node(name)}
     newest: dict[tuple[str, int], Attempt] = {}
+    last: dict[tuple[str, int], Attempt] = {}
     for attempt in attempts(entries, base):
+        last[attempt.log, attempt.node] = attempt
         if number in (None, attempt.number):
             newest[attempt.log, attempt.node] = attempt
-    logs = [
-        NodeLog(log, node, wholes.get(log) if number is None else None, attempt, _heartbeat(store, attempt))
-        for (log, node), attempt in newest.items()
-    ]
+    logs: list[NodeLog] = []
+    for (named, node), attempt in newest.items():
+        whole = wholes.get(_of(named, number))
+        if whole is None and attempt is last[named, node] and not attempt.parts:  # in a directory, where the log grows
+            whole = wholes.get(named)
+        logs.append(NodeLog(named, node, whole, attempt, _heartbeat(store, attempt)))
     known = {log for log, _ in newest}
     for name, entry in wholes.items():
         plain, attempt_number = log_names.attempt_of(name) or (name, None)
         if attempt_number == number and plain.endswith(".log") and plain not in known:
             logs.append(NodeLog(plain, log_names.node_of_log(plain), entry))
     for log in logs:
-        log.tails = _tails(log, wholes)
+        log.tails = _tails(log, wholes, number)
     return sorted(logs, key=lambda log: (log.node, log.name))
+
+
+def _of(name: str, number: int | None) -> str:
+    return name if number is None else log_names.of_attempt(name, number)
 
 
 def _in_node(name: str) -> str:
@@ -140,8 +148,8 @@ def _in_node(name: str) -> str:
     return inside[1] if inside else name
 
 
-def _tails(log: NodeLog, wholes: Mapping[str, Entry]) -> list[tuple[LogPart, Entry]]:
-    offsets = [(log_names.tail_offset(log.name, name), entry) for name, entry in wholes.items()]
+def _tails(log: NodeLog, wholes: Mapping[str, Entry], number: int | None) -> list[tuple[LogPart, Entry]]:
+    offsets = [(log_names.tail_offset(_of(log.name, number), name), entry) for name, entry in wholes.items()]
     found = [(offset, entry) for offset, entry in offsets if offset is not None]
     if log.whole is None or not found:
         return []

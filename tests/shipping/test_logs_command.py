@@ -178,6 +178,20 @@ def test_a_log_in_a_directory_is_followed_as_well(talker: Container, tmp_path: P
     assert out.read_bytes() == talker.log.read_bytes()
 
 
+def test_in_a_directory_each_attempt_is_shown_by_its_number_also_one_that_runs_or_was_killed(
+    talker: Container, tmp_path: Path
+) -> None:
+    nas, nothing = tmp_path / "nas", Remote(None, {})  # type: ignore[arg-type]
+    with talker.running("--log", str(nas), "--", "sh", "-c", "echo first; sleep 60"):
+        until(lambda: size(nas / "job.log"), "nothing came")
+        until(lambda: list(nas.glob("job.log.parts/*/heartbeat.json")), "no heartbeat")
+        assert logs(nothing, "--attempt", "1", str(nas)).stdout == b"first\n"
+    talker.log.unlink()  # another container
+    assert talker.run("--log", str(nas), "--", "echo", "second").code == 0
+    assert logs(nothing, str(nas)).stdout == b"second\n"
+    assert logs(nothing, "--attempt", "1", str(nas)).stdout == b"first\n"
+
+
 def test_a_store_that_fails_for_a_moment_does_not_end_the_following(
     talker: Container, plain_remote: Remote, tmp_path: Path, faulty: FaultyProxy
 ) -> None:
