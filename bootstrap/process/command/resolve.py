@@ -27,6 +27,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELL_SYNTAX = r"[$`;|&<>\s]|^\w+=|^(\.|cd|source|export|exec|eval|ulimit|umask)$"  # wanted by the unlucky only
 SHELL_WORDS = ("|", "||", "|&", "&", "&&", ";", ";;", "<", "<<", "<<<", ">", ">>", ">|", "&>", "&>>", "2>", "2>>", "1>")
 REDIRECTION = pattern(r"([0-9]?|&)(>>?|<)&?[^=<>&|;]+|[0-9]>&[0-9-]|[0-9]&>[0-9]")  # 2>err.txt, >out, 2>&1
+# $(LR) and ${LR}, alone or in --lr=$(LR), $HOME/x, `date`: no word of a script, which has blanks or quotes
+VARIABLE = pattern(r"[^\s'\"]*(\$(\(\w+\)|\{\w+\}|[A-Z][A-Z0-9_]+)|`[^`\s]+`)[^\s'\"]*")
 NEAR = 0.81  # likeness below which another name is no help: touch for nosuch, gresource for source
 _BUILTINS = "alias declare eval local read readonly set shopt trap type umask wait"
 _WHOLE = "write the whole line as bash -c '...'"
@@ -166,12 +168,22 @@ def _shell_words(words: Sequence[str]) -> tuple[str, ...]:
     found = [word for word in words[1:] if word in SHELL_WORDS or REDIRECTION.fullmatch(word)]
     if "find" in map(os.path.basename, words[:1]) or "-exec" in words:  # whose ends are at ";"
         found = [word for word in found if word != ";"]
+    if not _reads_variables(words):
+        found += [word for word in words[1:] if VARIABLE.fullmatch(word)]
     if not found:
         return ()
     said = ", ".join(repr(word) for word in dict.fromkeys(found))
     return (
         f"no shell reads the command: {said} {'is an argument' if len(found) == 1 else 'are arguments'} of {words[0]}. "
         f"If a shell is meant: bash -c {shlex.quote(' '.join(words))}",
+    )
+
+
+def _reads_variables(words: Sequence[str]) -> bool:
+    """Whether the program is one to which such a word says something: a shell, or what has a language with a ``$``."""
+    names = {os.path.basename(word) for word in words}
+    return bool(
+        names & {"sh", "bash", "dash", "zsh", "ksh", "envsubst", "awk", "gawk", "mawk", "perl", "make", "sed", "grep"}
     )
 
 

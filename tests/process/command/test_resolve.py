@@ -434,8 +434,24 @@ def test_a_word_of_the_shells_is_an_argument_and_said_to_be_one(work: Path, word
 
 
 @pytest.mark.parametrize(
+    "word", ["$(LR)", "--lr=${LR}", "$MASTER_ADDR:$MASTER_PORT", "$HOME/data", "`date`", "x-$(date).log"]
+)
+def test_a_variable_that_nobody_has_replaced_is_an_argument_and_said_to_be_one(work: Path, word: str) -> None:
+    """Kubernetes leaves ``$(X)`` as it is where there is no such variable."""
+    program(work / "bin" / "train")
+    resolved = find(work, "train", word)
+    assert resolved.argv == ("train", word), "and reaches the program unchanged"
+    (warning,) = resolved.warnings
+    assert f"{word!r} is an argument of train" in warning
+
+
+@pytest.mark.parametrize(
     "argv",
     [
+        ("bash", "-c", "$RUN"),
+        ("awk", "{print $NF}", "x"),
+        ("grep", "-c", "^$HOME", "x"),
+        ("echo", "a$", "$1", "US$", "print $x", "$(a b)", "'$HOME'"),
         ("bash", "-c", "a | b && c > d; e"),
         ("find", ".", "-name", "x", "-exec", "rm", "{}", ";"),
         ("expr", "1", "<", "2"),
