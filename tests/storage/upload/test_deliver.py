@@ -12,7 +12,9 @@ from bootstrap.errors import BucketMissing, NothingThere
 from bootstrap.storage.common.recorded_links import LinkPolicy
 from bootstrap.storage.local.staging import of_this_machine
 from bootstrap.storage.local.store import FileStore
+from bootstrap.storage.schemes import parse
 from bootstrap.storage.upload.exchanges import LONG
+from bootstrap.storage.upload.walk import Named, items_of
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
@@ -157,6 +159,16 @@ def test_what_is_no_file_is_left_out_with_the_reason(bucket: Bucket, mover: Move
     report = mover.deliver(tmp_path, bucket.url("o/"))
     assert bucket.tree("o/") == {"a": b"a"}
     assert dict(report.left_out) == {"pipe": "neither a file nor a directory"}
+
+
+def test_a_directory_that_cannot_be_listed_is_named_and_the_rest_goes(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "out", {"a": b"a", "gone/b": b"b", "kept/c": b"c"})
+    failed: Named = []
+    walk = items_of(tree, parse("obs://bucket/o/"), failed, [])
+    assert next(walk).name == "a"
+    shutil.rmtree(tree / "gone")  # before its turn
+    assert [item.name for item in walk] == ["kept/c"]
+    assert [name for name, _ in failed] == ["gone"]
 
 
 def test_one_file_that_cannot_go_does_not_hold_up_the_rest(

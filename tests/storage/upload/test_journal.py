@@ -19,7 +19,7 @@ from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
 from tests.lab.waiting import until
-from tests.storage.conftest import Mover, SmallDisk, stores_of
+from tests.storage.conftest import MemoryLog, Mover, SmallDisk, stores_of
 
 ROOT = Path(__file__).parents[3]
 MIB = 1 << 20
@@ -87,9 +87,12 @@ def test_parts_that_are_not_what_the_file_holds_by_now_are_sent_again(
     with big.open("rb+") as file:
         file.seek(17 * MIB)
         file.write(b"other")
-    mover = Mover(stores_of(killed.store, url=faulty.endpoint))
+    mover = Mover(stores_of(killed.store, url=faulty.endpoint), log := MemoryLog())
     report = mover.deliver(big.parent, killed.url("o/"))
     assert (report.failed, report.bytes) == ((), 16 * MIB)  # of what moved
+    assert [facts for _, event, facts in log.lines if event == "an earlier upload goes on"] == [
+        {"parts": PARTS, "missing": 2}
+    ]
     assert killed.get("o/big") == big.read_bytes()
     assert uploads_left(killed) == []
     sent = sorted(request.query.partition("&")[0] for request in faulty.seen if request.method == "PUT")
