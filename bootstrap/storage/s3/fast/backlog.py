@@ -260,6 +260,11 @@ class Backlog(Generic[E]):
             exchange.tries += 1
             self._again(exchange, _BUSY_TRIES)
 
+    def is_slow(self) -> None:
+        """A connection brought nothing for long. What it had is sent again, and by fewer at once."""
+        with self._lock:
+            self.growth.too_many(time.monotonic())
+
     def leave(self, exchange: E) -> None:
         """The fast path is no place for this one."""
         with self._lock:

@@ -24,6 +24,8 @@ _GATHERED = 256 << 10  # bytes that wait to go out in one piece, at most
 _MOST_TRAILERS = 100
 CONNECT_TIMEOUT = 5.0
 SILENCE = 15.0  # seconds without a byte; boto3 waits longer
+LONG_SILENCE = 60.0
+"""The same for who is sent much: a store that has many writers takes its time, and would only get all of it again."""
 
 
 CHUNKED = -1
@@ -246,9 +248,8 @@ class HttpConnection:
             piece = os.pread(file, min(size, _BUFFER), start)
             if not piece:
                 raise ConnectionAbortedError("a file became shorter while it was sent")
-            self._socket.sendall(piece)
+            self._send_much(piece)
             digest.update(piece)
-            self._meter.bytes += len(piece)
             start += len(piece)
             size -= len(piece)
 
@@ -257,10 +258,17 @@ class HttpConnection:
         self.flush()
         while size:
             piece = zeros(min(size, _BUFFER))
-            self._socket.sendall(piece)
+            self._send_much(piece)
             digest.update(piece)
-            self._meter.bytes += len(piece)
             size -= len(piece)
+
+    def _send_much(self, piece: bytes | memoryview) -> None:
+        self._socket.settimeout(LONG_SILENCE)
+        try:
+            self._socket.sendall(piece)
+        finally:
+            self._socket.settimeout(SILENCE)
+        self._meter.bytes += len(piece)
 
     def answer(self) -> Answer:
         """The head of the next answer."""

@@ -108,6 +108,8 @@ def serve(
             if now - looked > _LOOK:
                 looked = now
                 for one in [one for one in served.values() if one.is_silent(now)]:
+                    if one.is_long:
+                        backlog.is_slow()
                     ended(one)
         backlog.given_up |= lost >= _LOST_IN_A_ROW
     finally:
@@ -159,7 +161,9 @@ class Served(Generic[E]):
         return self._weight > len(self._under_way)
 
     def is_silent(self, now: float) -> bool:
-        return now - self._since > (http1.SILENCE if self._asked else http1.CONNECT_TIMEOUT)
+        if not self._asked:
+            return now - self._since > http1.CONNECT_TIMEOUT
+        return now - self._since > (http1.LONG_SILENCE if self.is_long else http1.SILENCE)
 
     def begin(self, beside: Served[E] | None) -> bool:
         """Connect, without waiting if it can be done ``beside`` another; returns whether it lives."""
@@ -227,6 +231,7 @@ class Served(Generic[E]):
                 self._backlog.worked_to_open(self._opening)
             if not self._ask(connection, alone):
                 return False
+            self._since = time.monotonic()  # to send it may have taken long, and was no silence
         while not self._stop.is_set() and connection.arrived():
             began = time.monotonic()
             if not self._take(connection, began) or not self._ask(connection, alone):

@@ -6,9 +6,12 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bootstrap.storage.s3.fast import http1
+from bootstrap.storage.s3.fast.backlog import Backlog
 from bootstrap.storage.schemes import parse
 from bootstrap.storage.upload.multipart import LARGE, part_size
 from tests.lab import faulty_proxy
@@ -122,6 +125,41 @@ def test_the_etag_is_that_of_all_parts(big: Path, seaweedfs: Store) -> None:
 )
 def test_parts_are_as_many_as_connections_can_be_of_use(size: int, step: int) -> None:
     assert part_size(size) == step * MIB
+
+
+@pytest.mark.parametrize(
+    "fault", [faulty_proxy.delayed(2.0), faulty_proxy.slow_upload(6 * MIB)], ids=["to answer", "to take it"]
+)
+def test_a_store_that_is_slow_with_much_is_not_sent_all_of_it_again(
+    fault: Fault, big: Path, seaweedfs: Store, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes its silence for a dead connection makes it slower still."""
+    monkeypatch.setattr(http1, "SILENCE", 0.7)
+    bucket = seaweedfs.make_bucket()
+    faulty.inject(fault, method="PUT", query="*partNumber=*", times=None)
+    assert Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/")).failed == ()
+    sent = [request.query for request in faulty.seen if "partNumber=" in request.query]
+    assert len(sent) == len(set(sent)) == -(-SIZE // (8 * MIB))
+
+
+def test_after_a_long_silence_fewer_are_sent_at_once(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http1, "LONG_SILENCE", 1.0)
+    slowed: list[int] = []
+    is_slow = Backlog.is_slow
+
+    def noted(self: Backlog[Any]) -> None:
+        before = self.growth.target
+        is_slow(self)
+        slowed.append(self.growth.target - before)
+
+    monkeypatch.setattr(Backlog, "is_slow", noted)
+    bucket = seaweedfs.make_bucket()
+    faulty.inject(faulty_proxy.delayed(3.0), method="PUT", query="*partNumber=*", times=3)
+    assert Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/")).failed == ()
+    assert bucket.get("o/big") == big.read_bytes()
+    assert min(slowed) < 0
 
 
 def test_in_haste_parts_are_as_small_as_the_store_takes_them() -> None:
