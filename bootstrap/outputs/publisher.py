@@ -70,6 +70,9 @@ class Publisher:
     behind: bool = False
     """Whether the last round has left whole units to the next one, which looks first for what is newer."""
 
+    fetched_since: float | None = None
+    """When the code and the inputs began to come into this output, if they do."""
+
     look_cost: float = 0.0
     """Seconds of CPU that the last look at something that had changed took."""
 

@@ -259,8 +259,14 @@ def _bring_files(
         try:
             must = {file.path: file for file in main.files_for(node)} if main is not None else {}
             files = dict(must)
+            fetched = 0
             for several in (*(whole.files_for(node) for whole in others), loose):
-                _add(files, [file for file in several if file.path not in files and not _newer_here(root, file)], log)
+                wanted = [file for file in several if file.path not in files]
+                ours = [file for file in wanted if not _was_fetched(publisher, file)]
+                fetched += len(wanted) - len(ours)
+                _add(files, [file for file in ours if not _newer_here(root, file)], log)
+            if fetched:
+                log.info("not brought back: the code or an input has brought it itself", files=fetched)
             missing = {path: file for path, file in files.items() if not _is_here(root, file)}
             bad = _fetch(target, list(missing.values()), stage, nodes, stop, log)
             broken = [f"{path} ({why})" for path, why in bad.items() if path in must]
@@ -510,6 +516,15 @@ def _looks_like(root: Path, file: File) -> bool:
     except OSError:
         return False
     return found.st_size == file.size and (not file.modified or abs(found.st_mtime - file.modified) < 0.002)
+
+
+def _was_fetched(publisher: Publisher, file: File) -> bool:
+    """Whether this run's code or inputs have brought it: nobody can choose when a file was last changed."""
+    try:
+        changed = os.lstat(publisher.root / file.path).st_ctime
+    except OSError:
+        return False
+    return publisher.fetched_since is not None and changed >= publisher.fetched_since - 0.01
 
 
 def _newer_here(root: Path, file: File) -> bool:

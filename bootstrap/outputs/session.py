@@ -135,6 +135,19 @@ class Session:
         reread = partial(target.contents, surely=True)
         return resume.restore(other, contents, reread=reread, same_job=False, stop=stop, log=self.log)
 
+    def expect_fetch(self, job: Job) -> bool:
+        """Whether the code, or an input, comes into an output: then that has to be there first, since it is newer than
+        what an earlier attempt has delivered of it, whatever the files' times say.
+        """
+        places = [os.path.join(job.job_dir, item.directory) for item in job.inputs]
+        if job.code:
+            places += [job.job_dir, os.path.join(job.job_dir, os.path.basename(parse(job.code).path.rstrip("/")))]
+        for publisher in self.publishers:
+            root = os.path.join(os.path.realpath(publisher.root), "")
+            if any(os.path.join(os.path.realpath(place), "").startswith(root) for place in places):
+                publisher.fetched_since = publisher.clock.file_system_now()
+        return any(publisher.fetched_since is not None for publisher in self.publishers)
+
     def has(self, item: Input, job_dir: str) -> bool:
         """Whether the input is one of the outputs, of which an earlier attempt's come back, or nothing is there yet."""
         for publisher in self.publishers:

@@ -65,7 +65,8 @@ def step(
     outputs = link.outputs
     code = partial(fetch_all, run, decided, access, outputs, share, look)
     tasks = (code, partial(outputs.restore, run.signals.stop))
-    for done in in_parallel(tasks, lambda task: task(), width=2, beat=lambda: None):
+    width = 1 if outputs.expect_fetch(decided.job) else 2
+    for done in in_parallel(tasks, lambda task: task(), width=width, beat=lambda: None):
         done.value()
     if outputs.resumed:
         run.record.update(resumed=[one.told() for one in outputs.resumed])

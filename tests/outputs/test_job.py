@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,29 @@ def test_a_link_that_somebody_put_at_the_resume_files_name_leads_nowhere(jobs: J
     assert victim.read_text() == "precious"
     told = run_dir / "resume.json"
     assert not told.is_symlink() and json.loads(told.read_text())["checkpoint"] == "step-1.pt"
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_code_that_comes_into_an_output_is_not_replaced_by_that_of_an_earlier_attempt(
+    tmp_path: Path, direct: bool
+) -> None:
+    """Its files may be older by their times: an earlier version that was checked out again."""
+    code = tmp_path / "code"
+    code.mkdir()
+    for version, moment in ((1, 1.7e9), (2, 1.6e9)):
+        for name in ("train.py", "helper.py"):
+            (code / name).write_text(
+                f"print('{name}', {version}, flush=True)\nopen('step-{version}.pt', 'w').write('x')\n"
+            )
+            os.utime(code / name, (moment, moment))
+        container = Container(tmp_path / f"container-{version}")
+        job = container.work / "job"
+        words = ["--code", f"{code}/", "--output", f"{job}={tmp_path}/nas/", "--job-dir", str(job)]
+        words += ["--code-direct"] if direct else []
+        place = job if direct else job / "code"
+        run = f"import runpy; [runpy.run_path('{place}/' + name) for name in ('train.py', 'helper.py')]"
+        result = container.run(*words, "--", "python3", "-c", run)
+        assert result.code == 0, result.stderr
+        assert result.stdout == f"train.py {version}\nhelper.py {version}\n".encode(), result.stderr
+    assert (job / "step-1.pt").exists()
+    assert "not brought back: the code or an input has brought it itself" in result.stderr

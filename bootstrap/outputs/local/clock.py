@@ -48,6 +48,10 @@ class Clock:
             self._put_back.append(_PutBack(before, self._at - by, by))
         self._items, self._at, self._offset = items, now, offset
 
+    def file_system_now(self) -> float:
+        """As the times of files are now."""
+        return self._now()
+
     def now(self) -> float:
         """As :meth:`written` counts."""
         return self.of(self._now())

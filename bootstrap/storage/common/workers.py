@@ -53,8 +53,12 @@ def in_parallel(
 
     def start() -> None:
         nonlocal started
-        threading.Thread(target=worker, name=f"transfer-{started}", daemon=True).start()
-        started += 1
+        started += 1  # first: the new thread looks at it, too, and would start one more than there may be
+        try:
+            threading.Thread(target=worker, name=f"transfer-{started - 1}", daemon=True).start()
+        except RuntimeError:
+            started -= 1
+            raise
 
     def worker() -> None:
         while not left.is_set():

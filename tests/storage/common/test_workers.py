@@ -29,6 +29,20 @@ def test_each_task_is_done_once_by_so_many_threads_at_most(width: int) -> None:
     assert len(names) <= width
 
 
+def test_one_thread_is_one_also_where_it_runs_before_whoever_started_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        begin(thread)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    threads = {one.value() for one in in_parallel(range(5), lambda _: threading.get_ident(), width=1, beat=nothing)}
+    assert len(threads) == 1
+
+
 def test_no_tasks_and_no_width_are_no_work() -> None:
     assert list(in_parallel([], str, width=4, beat=nothing)) == []
     assert list(in_parallel([1], str, width=0, beat=nothing)) == []
