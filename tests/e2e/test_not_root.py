@@ -36,6 +36,16 @@ def test_a_copy_into_a_closed_directory_says_so(
     assert os.listdir(closed) == []
 
 
+def test_a_local_tree_that_may_not_be_read_is_named(container: Container, user: list[str], tmp_path: Path) -> None:
+    (secret := tmp_path / "source/secret").mkdir(parents=True)
+    secret.chmod(0)
+    argv = [*user, BOOTSTRAP, "copy", "-r", str(tmp_path / "source"), str(tmp_path / "target")]
+    done = subprocess.run(argv, env=container.environ, capture_output=True, text=True)
+    secret.chmod(0o700)
+    assert done.returncode == 115, done.stderr
+    assert str(secret) in done.stderr and "is d---------, owner 1000:1000" in done.stderr
+
+
 def test_an_output_that_may_not_be_read_is_named_and_counts(
     container: Container, plain_remote: Remote, user: list[str]
 ) -> None:

@@ -139,6 +139,7 @@ def test_globs_of_ones_own(root: Path) -> None:
         ({"checkpoint-5/config.json": "{}", "checkpoint-5/optimizer.pt": "x"}, "checkpoint-5", "no trainer_state.json"),
         ({"global_step5/a.pt": "x"}, "global_step5", "no latest"),
         ({"global_step5/a.pt": "x", "latest": "global_step4"}, "global_step5", "no latest"),
+        ({"global_step3-5/a.pt": "x", "latest": "global_step9-4"}, "global_step3-5", "no latest"),
         ({"ckpt-1.data-00000-of-00002": "x"}, "ckpt-1", "no .index"),
         ({"ckpt-1.index": "x", "ckpt-1.data-00000-of-00002": "x"}, "ckpt-1", "1 of 2"),
         ({"model/config.json": "{}", "model/model.safetensors": tensors(1)[:-1]}, "model", "safetensors"),
@@ -169,6 +170,7 @@ def test_some_are_never_whole_however_long_nothing_happens(root: Path) -> None:
         ({"checkpoint-5/config.json": "{}", "checkpoint-5/trainer_state.json": "{}"}, "checkpoint-5"),
         ({"global_step5/a.pt": "x", "latest": "global_step5"}, "global_step5"),
         ({"global_step5/a.pt": "x", "latest": "global_step6"}, "global_step5"),
+        ({"global_step9-5/a.pt": "x", "latest": "9-6"}, "global_step9-5"),  # of two numbers the last counts
         ({"iter_0000005/a.pt": "x", "latest_checkpointed_iteration.txt": "5"}, "iter_0000005"),
         ({"mine/.checkpoint-complete": ""}, "mine"),
         ({"5/_CHECKPOINT_METADATA": "{}"}, "5"),
@@ -182,6 +184,9 @@ def test_what_tells_that_it_is_whole_need_not_be_quiet(root: Path, files: dict[s
 def test_a_real_zip_is_whole(root: Path) -> None:
     with zipfile.ZipFile(root / "a.pt", "w") as archive:
         archive.writestr("data.pkl", b"x" * 1000)
+    assert why_not(root, "a.pt") == ""
+    with zipfile.ZipFile(root / "a.pt", "a") as archive:
+        archive.comment = b"c" * 0xFFFF  # the longest there may be, behind the end
     assert why_not(root, "a.pt") == ""
 
 

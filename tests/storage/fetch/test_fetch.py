@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import (
+    BootstrapError,
     BucketMissing,
     DiskFull,
     EndpointWrong,
@@ -335,6 +336,22 @@ def test_a_local_tree_in_which_kinds_have_changed_is_copied_as_it_is_now(local: 
     (source / "other").symlink_to("v1")
     local.fetch(str(source), tmp_path / "job", direct=True)
     assert os.readlink(tmp_path / "job/other") == "v1"
+
+
+def test_of_a_local_tree_only_what_is_no_file_is_left_out(local: Mover, tmp_path: Path) -> None:
+    source = make_tree(tmp_path / "source", {"a": b"a", "d/b": b"b"})
+    (source / "link").symlink_to("a")
+    os.mkfifo(source / "pipe")
+    report = local.fetch(f"{source}/", tmp_path / "target", direct=True)
+    assert report.left_out == (("pipe", "neither a file nor a directory nor a link"),)
+
+
+def test_what_stands_in_the_way_of_a_local_copy_is_named(local: Mover, tmp_path: Path) -> None:
+    source = make_tree(tmp_path / "source", {"d/e/f": b"f"})
+    make_tree(tmp_path / "target", {"d/e": b"a file"})
+    with pytest.raises(BootstrapError) as caught:
+        local.fetch(f"{source}/", tmp_path / "target", direct=True)
+    assert f"{tmp_path}/target/d/e" in str(caught.value)
 
 
 def test_a_local_copy_removes_what_a_killed_one_has_left(local: Mover, tmp_path: Path) -> None:
