@@ -24,6 +24,7 @@ from ..errors import BootstrapError
 from ..ground import log_names
 from ..ground.log_names import TURN, AttemptDirectory
 from ..ground.safe_files import read_own
+from ..process.output.place import is_free
 from ..reporting.record import LONGEST_RECORD
 from ..storage.local.staging import is_unfinished
 from .succession import Succession, began_in
@@ -40,6 +41,7 @@ class InDirectory(Succession):
         self._there = self._target.local
         self._turns = Turns(self._there / (log_names.parts(self._names[0]) + TURN))
         self._is_claimed = False
+        self._was_replaced = False
         self._keeps = False  # names that are its own, for want of a turn
         self._plain: set[str] = set()  # the plain names under which something of ours is
 
@@ -86,7 +88,13 @@ class InDirectory(Succession):
         return there, result
 
     def set_aside(self, name: str) -> None:
-        """In our turn: a plain name of ours has come to be somebody else's file, who asked nobody."""
+        """In our turn: a plain name of ours has come to be somebody else's file, who asked nobody. Who does so again
+        would do it for ever.
+        """
+        if self._was_replaced:
+            self._leave(f"somebody else writes to {self._there / name}")
+            return
+        self._was_replaced = True
         self._plain.discard(name)
         self._decide()
 
@@ -117,6 +125,9 @@ class InDirectory(Succession):
         if later > self.began:
             self.lose(later, set())
             return
+        if self._names[0] in found and self._is_written_there():
+            self._leave(f"another run, which still goes on, writes its log to {self._there / self._names[0]}")
+            return
         for name in strange:
             try:
                 os.rename(self._there / name, self._there / log_names.of_attempt(name, number))
@@ -125,6 +136,16 @@ class InDirectory(Succession):
             except OSError as error:
                 self._leave(f"{self._there / name} cannot be set aside ({error.strerror})")
                 return
+
+    def _is_written_there(self) -> bool:
+        """Whether a run has its own log file there, not a copy: it holds the lock of the run dir beside it, and would
+        take a file that has the name for a stranger's.
+        """
+        run_dir = self._there / log_names.run_dir(self._names[0])
+        with suppress(OSError):
+            if not run_dir.samefile(self._scratch):
+                return not is_free(os.fspath(run_dir))
+        return False
 
     def _number_of_plain(
         self, strange: list[str], found: set[str], others: list[AttemptDirectory], record_began: str

@@ -130,7 +130,8 @@ class Succession:
         try:
             store, entries = self._listed()
             found = {entry.key[len(self._base) :] for entry in entries}
-            later = self._later(store, entries, found)
+            # Who writes his log there anyway has the names: nobody else sets it aside.
+            later = self._later(store, entries, found) if self._target.is_remote else ""
             if later:
                 self.lose(later, found)
                 return

@@ -184,6 +184,35 @@ def test_who_was_frozen_in_his_turn_leaves_that_of_the_next_alone(tmp_path: Path
             assert (tmp_path / "turn").read_bytes() == held
 
 
+@pytest.mark.parametrize("first", ["the one that writes there", "the other one"])
+def test_a_run_that_writes_its_log_there_itself_and_one_that_delivers_there_leave_each_other_alone(
+    tmp_path: Path, first: str
+) -> None:
+    attempts = Attempts(tmp_path, 2)
+    there, other = attempts.containers
+    attempts.nas.mkdir()
+    there.environ["BOOTSTRAP_LOG_FILE"] = str(attempts.nas / "job.log")
+    order = [(0, there), (1, other)] if first.startswith("the one") else [(1, other), (0, there)]
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for number, one in order:
+            processes.append((one, stack.enter_context(one.running(*attempts.argv(number, LONG)))))
+            log = attempts.nas / "job.log" if one is there else one.log
+            until(lambda log=log: size(log) > 100, "it does not run")  # type: ignore[misc]
+            time.sleep(0.5)  # some rounds
+        time.sleep(1.5)  # in which the log file is looked after as well
+        for one, _ in processes:
+            (one.work / "go").touch()
+        results = {one: one.finish(process) for one, process in processes}
+    assert [result.code for result in results.values()] == [0, 0]
+    found = files_below(attempts.nas)
+    assert set(re.findall(rb"(\d) goes on", found["job.log"])) == {b"0"} and found["job.log"].endswith(b"end\n")
+    whole = [name for name in found if name.endswith(".log") and found[name] == other.log.read_bytes()]
+    assert len(whole) == 1 and whole[0] != "job.log", sorted(found)
+    assert not [name for name in found if "replaced" in name], sorted(found)
+    assert "beside it" in results[other].stderr
+
+
 def test_a_log_that_somebody_replaces_in_the_directory_is_made_again_beside_it(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, 1)
     (container,) = attempts.containers

@@ -44,6 +44,18 @@ def _lock(directory: str, named: bool) -> bool:
     return True
 
 
+def is_free(run_dir: str) -> bool:
+    """Whether no run that still goes on is known to have ``run_dir``."""
+    handle = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def apart_from_our_output(log_file: str) -> tuple[str, str]:
     """The log file, or where our own stdout or stderr is written to it already (``/dev/stdout``, a redirection) one of
     our own, and why: every line would be there twice, and the file might be set aside under our feet.
