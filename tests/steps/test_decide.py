@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import replace
 from typing import Any
@@ -302,8 +303,10 @@ def test_the_code_they_are_told_is_that_of_the_command_or_of_our_failure_or_of_t
 
 
 def test_a_node_that_speaks_to_nobody_was_the_first_itself_unless_it_missed_the_others() -> None:
-    first = settle(new_run("fetch", NothingThere("no data")), found(decided(nodes=2)))
+    run = new_run("fetch", NothingThere("no data"))
+    first = settle(run, found(decided(nodes=2)))
     assert first is not None and (first["node"], first["lost"], first["step"]) == (1, False, "fetch")
+    assert json.loads(run.record.text())["first_failure"] == first
     assert settle(new_run("connect", PeersMissing("worker-0 is missing")), found(decided(nodes=2))) is None
     assert settle(new_run(), found(decided(nodes=2), SUCCESS)) is None
     assert settle(new_run("identify", NothingThere("no")), found(None)) is None
