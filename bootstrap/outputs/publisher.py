@@ -84,6 +84,7 @@ class Publisher:
     clock: Clock = field(init=False)
     _ready_at: float = 0.0  # when the first group of units of this round was through
     _all_there: dict[str, State] = field(default_factory=dict)  # a look of which nothing was left to be sent
+    _mark: int | None = None  # of that look
     _parts: Parts = field(init=False)
     _said: set[str] = field(default_factory=set)
     _named: set[str] = field(default_factory=set)  # checkpoints that a pointer names, as of the last look
@@ -94,6 +95,7 @@ class Publisher:
 
     def _open(self, target: Target, contents: Contents) -> None:
         self.target, self._all_there = target, {}
+        self._mark = None
         sender = Sender(target, self.root, self.log, Watchful(self.options.rate, self._newer_than_us))
         place = os.path.realpath(os.path.join("/", target.key(self.options.prefix)))
         in_place = not target.url.is_remote and place == os.path.realpath(self.root)
@@ -132,9 +134,15 @@ class Publisher:
         self.moving, self.behind = frozenset(), False
         self.refresh()
         began, cpu = time.monotonic(), time.thread_time()
+        mark = scan.mark(self.root, self.options.links, self.elsewhere)
+        if self._all_there and mark is not None and mark == self._mark:  # so most looks end
+            self.clock.look_again()
+            return
+        self._mark = None
         found = self.look()
         seen = {name: state(item) for name, item in found.items.items()}
-        if seen == self._all_there:  # so most looks end, and cost no more than the walk
+        if seen == self._all_there:
+            self._mark = mark
             return
         everything = self.units_of(found)
         self.say_of_sparse(found)

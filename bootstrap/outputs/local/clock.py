@@ -52,6 +52,10 @@ class Clock:
         """As the times of files are now."""
         return self._now()
 
+    def look_again(self) -> None:
+        """What was there at the last look still is, and nothing else."""
+        self.look(self._items)
+
     def now(self) -> float:
         """As :meth:`written` counts."""
         return self.of(self._now())

@@ -1,7 +1,8 @@
 """What an output directory holds, and which of it somebody is still writing to.
 
-A look costs one walk of the tree (10,000 files: some 80 ms of CPU), whatever has changed. ``/proc`` is read only when
-something has: a file that a process of the job has open for writing, or mapped shared and writable, is not taken.
+A look costs one walk of the tree (10,000 files: some 80 ms of CPU), and a fifth of that where nothing has changed since
+the last one (:func:`mark`). ``/proc`` is read only when something has: a file that a process of the job has open for
+writing, or mapped shared and writable, is not taken.
 """
 
 from __future__ import annotations
@@ -70,6 +71,36 @@ def look(root: Path, target: Location, links: LinkPolicy, elsewhere: Mapping[str
         if why and not name.endswith("/"):
             failed.append((name, why))
     return Look(items, failed, left_out)
+
+
+def mark(root: Path, links: LinkPolicy, elsewhere: Mapping[str, str] = NOWHERE) -> int | None:
+    """A number that is another when anything has changed that a :func:`look` would see, without making anything of the
+    files. None where that cannot be had so cheaply: links out of the tree are followed, or something cannot be read.
+    """
+    found, pending = hash(tuple(elsewhere.items())), [os.fspath(root)]
+    try:
+        while pending:
+            directory = pending.pop()
+            found = hash((found, directory))
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    is_link = entry.is_symlink()
+                    if is_link and links == "all":
+                        return None
+                    text = os.readlink(entry.path) if is_link else ""
+                    if entry.is_dir():
+                        found = hash((found, entry.name, text))
+                        if not is_link:  # what a link in the tree leads to is met elsewhere
+                            pending.append(entry.path)
+                        continue
+                    is_there = not is_link or os.path.exists(entry.path)
+                    at = entry.stat() if is_there else entry.stat(follow_symlinks=False)
+                    found = hash(
+                        (found, entry.name, text, at.st_size, at.st_mtime_ns, at.st_ino, at.st_dev, at.st_mode)
+                    )
+    except OSError:
+        return None
+    return found
 
 
 def is_sparse(item: Item) -> bool:
