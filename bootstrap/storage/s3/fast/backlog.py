@@ -33,7 +33,10 @@ _ANSWER = 1 << 16  # what an answer counts for beside its bytes, in bytes
 
 
 HEAVY_AT_ONCE = 16
-"""Connections for so many heavy exchanges, before anything is known."""
+"""Connections for so many heavy exchanges that read, before anything is known."""
+
+_WRITERS_AT_ONCE = 32  # of those that write; a part is half as much as a piece
+_ANSWERED_ONCE = 1.2  # the window in times of what a long write takes: all have been answered once by then
 
 
 def alone(_left: int) -> tuple[float, int]:
@@ -111,7 +114,9 @@ class Backlog(Generic[E]):
         self._window = _HEAVY_WINDOW if heavy else 0.0
         self.thinks = thinks
         unseen = min(_MOST_UNSEEN, int(thinks * _START_PER_SECOND)) if thinks > _THINKS and self._short else 1
-        self.growth = Growth(max(start, unseen, min(1 + heavy, heavy_at_once)), min(MOST, len(self)))
+        self._writes = bool(long) and not self.reads
+        at_once = _WRITERS_AT_ONCE if self._writes else heavy_at_once
+        self.growth = Growth(max(start, unseen, min(1 + heavy, at_once)), min(MOST, len(self)))
         self._tried = bool(start)  # whether we know more of the store than nothing
         self.given_up = False  # a connection has found that the fast path does not work
 
@@ -206,7 +211,13 @@ class Backlog(Generic[E]):
     def closed(self, meter: Meter) -> None:
         with self._lock:
             self._meters.remove(meter)
-            self._ended += meter.bytes
+            self._ended += meter.settled if self._writes else meter.bytes
+
+    def settled(self, meter: Meter, took: float) -> None:
+        """An answer was taken, so many seconds after its request began to go."""
+        meter.settled = meter.bytes
+        if self._writes:
+            self._window = max(_HEAVY_WINDOW, 0.8 * self._window + 0.2 * _ANSWERED_ONCE * took)
 
     def answered(self, number: int, *, lag: float = 0.0, gap: float = 0.0, link: float = 0.0) -> None:
         """A connection's answer of that ``number`` came, ``lag`` seconds after its request was sent, or ``gap`` seconds
@@ -237,7 +248,10 @@ class Backlog(Generic[E]):
             self._news.set()
 
     def _bytes(self) -> int:
-        return self._ended + sum(meter.bytes for meter in self._meters)
+        """Of what is sent those alone count that were answered: the kernel takes megabytes for each connection, and
+        would make any number of them look like a gain.
+        """
+        return self._ended + sum(meter.settled if self._writes else meter.bytes for meter in self._meters)
 
     def give_back(self, unanswered: Iterable[E], answered: int, *, broken: bool) -> None:
         """Exchanges of a connection that ended after so many answers, or broke. They are done again, or left over.

@@ -96,12 +96,14 @@ class Answer:
 
 
 class Meter:
-    """What one connection has moved, counted where it moves: ``bytes`` grows as they come and go."""
+    """What one connection has moved, counted where it moves: ``bytes`` grows as they come and go. ``settled`` are those
+    up to the last answer.
+    """
 
-    __slots__ = ("bytes",)
+    __slots__ = ("bytes", "settled")
 
     def __init__(self) -> None:
-        self.bytes = 0
+        self.bytes = self.settled = 0
 
 
 class HttpConnection:

@@ -145,7 +145,7 @@ class Served(Generic[E]):
         self.answered = self._weight = 0
         self._asked = self._ended = self._waited = False
         self._new = True
-        self._sent = self._last = self._opening = 0.0
+        self._sent = self._last = self._opening = self._began = 0.0
         self._since = time.monotonic()
         self.number = -1
         self.lost = False
@@ -243,6 +243,8 @@ class Served(Generic[E]):
     def _ask(self, connection: FastConnection, alone: bool) -> bool:
         """Send what may be sent ahead; returns whether anything is under way, else the connection is not needed."""
         while batch := self._more(alone):
+            if not self._under_way:
+                self._began = time.monotonic()
             self._under_way.extend(batch)
             self._budget.spend(len(batch), self._stop)
             for exchange in batch:
@@ -282,6 +284,8 @@ class Served(Generic[E]):
         else:
             self._backlog.answered(self.answered + 1, lag=now - self._sent, link=connection.link)
         self._under_way[0].take(connection, answer)
+        self._backlog.settled(self._meter, now - self._began)
+        self._began = now
         self.answered += 1  # not with its head alone: a body that breaks off each time is to be given up
         self._client.retry_window.served()
         self._client.accepted()  # a refusal is an answer, too, but not taken

@@ -18,6 +18,10 @@ def exchanges(count: int) -> list[Exchange]:
 
 
 class Long(Exchange):
+    weight, reads = 16, True
+
+
+class LongWrite(Exchange):
     weight = 16
 
 
@@ -97,6 +101,28 @@ def test_the_latency_of_the_link_alone_opens_none() -> None:
 def test_large_objects_have_their_connections_at_once() -> None:
     assert begun(Backlog(exchanges(1000), heavy=100)) == 16
     assert begun(Backlog(exchanges(1000), heavy=100, heavy_at_once=4)) == 4
+
+
+def test_what_is_sent_counts_when_it_is_answered() -> None:
+    """The kernel takes megabytes of each connection at once: else any number of them would look like a gain, and a
+    store that cannot cope would get all at once.
+    """
+    writers = Backlog[Exchange]([LongWrite() for _ in range(256)], heavy=256)
+    assert begun(writers) == 32
+    meter = writers.opened()
+    meter.bytes += 8 << 20
+    assert writers._bytes() == 0
+    writers.settled(meter, 5.0)
+    assert writers._bytes() == 8 << 20
+    assert 0.2 < writers._window <= 6.0, "a rate is taken over what a part takes, not over a moment"
+    meter.bytes += 1 << 20
+    writers.closed(meter)
+    assert writers._bytes() == 8 << 20, "what was not answered goes again, and counts then"
+    readers = Backlog[Exchange]([Long() for _ in range(32)], heavy=32)
+    meter = readers.opened()
+    meter.bytes += 8 << 20
+    readers.settled(meter, 5.0)
+    assert (readers._bytes(), readers._window) == (8 << 20, 0.2)
 
 
 def test_of_long_answers_what_the_store_thinks_is_the_smaller_part() -> None:
