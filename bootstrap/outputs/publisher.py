@@ -138,16 +138,15 @@ class Publisher:
         if self._all_there and mark is not None and mark == self._mark:  # so most looks end
             self.clock.look_again()
             return
-        self._mark = None
         found = self.look()
         seen = {name: state(item) for name, item in found.items.items()}
-        if seen == self._all_there:
+        if seen == self._all_there:  # but for what a mark has, and a look has not
             self._mark = mark
             return
         everything = self.units_of(found)
         self.say_of_sparse(found)
         changed = [unit for unit in everything if self.shelf.differs(unit)]
-        self._all_there = {} if changed else seen
+        self._all_there, self._mark = ({}, None) if changed else (seen, mark)
         with Pins() as pins:
             ready = self._settled(found, changed, pins)
             self.look_cost = time.thread_time() - cpu
