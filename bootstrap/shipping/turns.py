@@ -37,6 +37,7 @@ class Turns:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._ours = threading.RLock()
+        self._never = threading.Event()
         self._depth = 0
         self._longest = _LONGEST
 
@@ -77,7 +78,7 @@ class Turns:
                 if now > end:
                     self._longest = _NEXT
                     raise NoTurn(f"{self._path} stays there") from None
-                time.sleep(random.uniform(*_PAUSE))
+                self._never.wait(random.uniform(*_PAUSE))  # sleep() raises where a clock is faked
             except FileNotFoundError:  # the one before us has tidied up the directory
                 if time.monotonic() > end:
                     raise
