@@ -18,6 +18,7 @@ from .http1 import Meter
 
 _LOST_IN_A_ROW = 3  # connections of a thread that brought nothing
 _LOOK = 0.1  # seconds between two looks at whether to stop, and at who is silent
+_FROZEN = 8.0  # seconds for a look that takes a tenth of one: this process, or its machine, was stopped meanwhile
 _UNSERVED = 2.0  # seconds in which the store refused everybody: then who waits for it and says so has to ask
 
 
@@ -95,8 +96,13 @@ def serve(
                     ended(one)
             if not served:
                 break
+            began = time.monotonic()
             ready = poll.poll(_LOOK * 1000)
             now = time.monotonic()
+            if now - began > _FROZEN:  # a name may be somebody else's by now: who sends once more looks whose it is
+                for one in [one for one in served.values() if one.is_long]:
+                    ended(one)
+                continue
             for number, _ in ready:
                 one = served[number]
                 first = not one.answered
