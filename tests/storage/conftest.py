@@ -17,6 +17,7 @@ from bootstrap.storage.open import Stores
 from bootstrap.storage.report import Report
 from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import deliver, fetch
+from bootstrap.storage.upload.multipart import LARGE
 from tests.lab.stores import Bucket, Store
 
 
@@ -83,6 +84,25 @@ def local() -> Mover:
         raise AssertionError("a local transfer asked for credentials")
 
     return Mover(Stores(Endpoint(""), no_keys, MemoryLog()))
+
+
+BIG = LARGE + (5 << 20) + 123
+"""Bytes of a file that goes in parts, the last of which is a short one."""
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "source/big"
+    path.parent.mkdir()
+    whole, rest = divmod(BIG, 1 << 20)
+    path.write_bytes((b"0123456789abcde\n" * (1 << 16)) * whole + b"x" * rest)
+    return path
+
+
+def uploads_left(bucket: Bucket) -> list[str]:
+    """The keys of uploads that were begun, and neither finished nor given up."""
+    answer = bucket.client.list_multipart_uploads(Bucket=bucket.name)
+    return [upload["Key"] for upload in answer.get("Uploads", [])]
 
 
 SmallDisk = Callable[..., Path]

@@ -19,24 +19,11 @@ from bootstrap.storage.upload.send import Put
 from bootstrap.storage.upload.walk import Item
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
-from tests.lab.stores import Bucket, Store
-from tests.storage.conftest import Mover, stores_of
+from tests.lab.stores import Store
+from tests.storage.conftest import BIG, Mover, stores_of, uploads_left
 
 MIB = 1 << 20
-SIZE = LARGE + 5 * MIB + 123
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> Path:
-    path = tmp_path / "source/big"
-    path.parent.mkdir()
-    path.write_bytes((b"0123456789abcde\n" * (1 << 16)) * (SIZE // MIB) + b"x" * (SIZE % MIB))
-    return path
-
-
-def uploads_left(bucket: Bucket) -> list[str]:
-    answer = bucket.client.list_multipart_uploads(Bucket=bucket.name)
-    return [upload["Key"] for upload in answer.get("Uploads", [])]
+SIZE = BIG
 
 
 @pytest.mark.parametrize(

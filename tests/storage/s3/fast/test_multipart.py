@@ -17,26 +17,13 @@ from bootstrap.storage.upload.multipart import LARGE, part_size
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import Fault, FaultyProxy
 from tests.lab.proxy import Handler
-from tests.lab.stores import Bucket, Store
+from tests.lab.stores import Store
 from tests.lab.strict_proxy import Obs
 from tests.lab.tls import Authority
-from tests.storage.conftest import Mover, stores_of
+from tests.storage.conftest import BIG, Mover, stores_of, uploads_left
 
 MIB = 1 << 20
-SIZE = LARGE + 3 * MIB + 17
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> Path:
-    path = tmp_path / "source/big"
-    path.parent.mkdir()
-    path.write_bytes((b"0123456789abcde\n" * (1 << 16)) * (SIZE // MIB) + b"x" * (SIZE % MIB))
-    return path
-
-
-def uploads_left(bucket: Bucket) -> list[str]:
-    answer = bucket.client.list_multipart_uploads(Bucket=bucket.name)
-    return [upload["Key"] for upload in answer.get("Uploads", [])]
+SIZE = BIG
 
 
 def says(status: int, body: bytes, *, close: bool = False) -> Fault:
