@@ -25,7 +25,7 @@ from ..common.rate_limit import RateLimit
 from ..common.retry import Retry
 from ..common.workers import TransferStopped
 from ..local.staging import Staging
-from ..model.pipeline import NeedsFallback
+from ..model.pipeline import Connection, NeedsFallback
 from ..model.store import Entry, Listed, Store
 from .download import Download, Whole
 from .files import Files
@@ -36,7 +36,7 @@ from .verification.verifier import Verifier
 _MOST = 16_384  # objects; 0.5 kB of memory each
 _OF_ROOM = 4  # a part of what is free, and no more: whether all of it fits is not known yet
 _LOOK = 0.1  # seconds between two looks for more of them
-_ENDING = 1.0  # seconds that are waited for who is in the middle of an object
+_ENDING = 1.0  # seconds that are waited for what has been asked for when the listing ends
 
 
 class Early(NamedTuple):
@@ -57,7 +57,8 @@ class HeadStart:
     ) -> None:
         self._stop = stop
         self._store, self._root, self._rate_limit = store, root, rate_limit
-        self._halt = threading.Event()
+        self._enough = threading.Event()  # nothing more is asked for
+        self._halt = threading.Event()  # and nothing is waited for
         self._staging = Staging()
         uncounted = Progress(log, "")  # what is brought counts when it gets its name
         retry = Retry(store.retry_window, self._halt, rate_limit=rate_limit)
@@ -74,7 +75,7 @@ class HeadStart:
 
     def seen(self, listing: Listed) -> None:
         """What is listed so far, while more is to come. From the thread that lists."""
-        if self._store.pipeline is None or self._halt.is_set():
+        if self._store.pipeline is None or self._enough.is_set():
             return
         if len(listing) < self._taken:  # it was begun anew
             self._taken = 0
@@ -93,13 +94,15 @@ class HeadStart:
     @property
     def partials(self) -> list[str]:
         """Where what has come stands, for who counts the room and who sweeps."""
-        return [early.partial for early in self._here.values()]
+        with self._lock:
+            return [early.partial for early in self._here.values()]
 
     def settle(self) -> None:
-        """The listing has ended, well or not: what is not here by now is the fetch's."""
-        self._halt.set()
+        """The listing has ended, well or not: what was asked for may still come, all else is the fetch's."""
+        self._enough.set()
         if self._thread is not None:
             self._thread.join(_ENDING)
+        self._halt.set()
 
     def land(self, files: Files, index: FetchIndex, progress: Progress) -> Files:
         """Give what is here its name; returns the files that are not. Their directories must be there."""
@@ -126,6 +129,11 @@ class HeadStart:
             with suppress(OSError):
                 os.rmdir(self._root)  # unless there is anything in it
 
+    @property
+    def asks(self) -> bool:
+        """Whether more is asked for. From any thread."""
+        return not self._enough.is_set()
+
     def arrived(self, early: Early) -> None:
         """From the threads that bring. Raises :class:`TransferStopped` where it is too late, or enough."""
         with self._lock:
@@ -141,30 +149,30 @@ class HeadStart:
                 self._made = True
             room = os.statvfs(self._root)
         except OSError:
-            self._halt.set()
+            self._enough.set()
             return
         self._room = room.f_bavail * room.f_frsize // _OF_ROOM
         if room.f_files and room.f_favail // _OF_ROOM < _MOST:
-            self._halt.set()
+            self._enough.set()
             return
         self._thread = threading.Thread(target=self._work, name="head start", daemon=True)
         with suppress(RuntimeError):  # no more threads to be had
             self._thread.start()
             return
         self._thread = None
-        self._halt.set()
+        self._enough.set()
 
     def _work(self) -> None:
         try:
-            while not self._halt.is_set():
+            while not self._enough.is_set():
                 with self._lock:
                     some, self._wanted = self._wanted, []
                 if some:
                     self._bring(some)
                 else:
-                    self._halt.wait(_LOOK)
+                    self._enough.wait(_LOOK)
         except (BootstrapError, OSError, NeedsFallback, TransferStopped):
-            self._halt.set()
+            self._enough.set()
 
     def _bring(self, entries: list[Entry]) -> None:
         def beat() -> None:
@@ -200,6 +208,11 @@ class _Ahead(Whole):
     def __init__(self, head_start: HeadStart, download: Download, entry: Entry) -> None:
         super().__init__(download, "-", entry)  # of the path only the directory counts
         self._head_start = head_start
+
+    def send(self, connection: Connection) -> None:
+        if not self._head_start.asks:
+            raise NeedsFallback("the listing has ended")
+        super().send(connection)
 
     def appear(self, partial: str, found: Entry, mtime_ns: int, md5: str, verified: str) -> None:
         self._head_start.arrived(Early(partial, found, mtime_ns, md5, verified))
