@@ -264,7 +264,8 @@ class PeerServer:
         if self._members.get(member.rank) is not member or member.left or self._stopping.is_set():
             return
         if self._missing():
-            del self._members[member.rank]  # we are still meeting: it may come back
+            if member.rank != 0:  # who ends the meeting has come to it
+                del self._members[member.rank]  # we are still meeting: it may come back
         else:
             self._fail(member, None, silent_s)
             self._has_ended(member.rank)

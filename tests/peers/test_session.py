@@ -16,6 +16,7 @@ import pytest
 
 from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
+from bootstrap.peers import server as peer_server
 from bootstrap.peers.meeting import meet
 from bootstrap.peers.node_info import NodeInfo, placed
 from bootstrap.peers.protocol import secret_of
@@ -107,7 +108,9 @@ def test_node_0_may_come_last() -> None:
         late.result().close()
 
 
-def test_nodes_that_do_not_come_are_named_on_all_the_others() -> None:
+@pytest.mark.parametrize("every", [1.0, 0.01], ids=["", "told while node 0 leaves"])
+def test_nodes_that_do_not_come_are_named_on_all_the_others(every: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_server, "_PROGRESS", every)
     port = free_port()
     outcomes = side_by_side([lambda: join(4, 0, port, deadline_s=3), lambda: join(4, 2, port, deadline_s=30)])
     for error in outcomes:
