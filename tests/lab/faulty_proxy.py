@@ -227,6 +227,11 @@ def delayed(seconds: float) -> Fault:
     return Fault("delayed", first=lambda handler: time.sleep(seconds))
 
 
+def thoughtful(seconds: float) -> Fault:
+    """The store takes the request at once, and answers so much later."""
+    return Fault("thoughtful", answered=lambda handler, response: time.sleep(seconds))
+
+
 def stalled(release: threading.Event, after: int = 0) -> Fault:
     """The answer's body stops after so many bytes, the connection open, until ``release`` is set."""
 

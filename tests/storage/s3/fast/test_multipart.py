@@ -143,7 +143,7 @@ def test_after_a_long_silence_fewer_are_sent_at_once(
 
     monkeypatch.setattr(Backlog, "is_slow", noted)
     bucket = seaweedfs.make_bucket()
-    faulty.inject(faulty_proxy.delayed(3.0), method="PUT", query="*partNumber=*", times=3)
+    faulty.inject(faulty_proxy.thoughtful(3.0), method="PUT", query="*partNumber=*", times=3)
     assert Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/")).failed == ()
     assert bucket.get("o/big") == big.read_bytes()
     assert min(slowed) < 0
