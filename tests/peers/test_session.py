@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,12 @@ import pytest
 from bootstrap.errors import PeersMissing
 from bootstrap.job import Cluster, Node
 from bootstrap.peers import server as peer_server
-from bootstrap.peers.meeting import meet
+from bootstrap.peers.meeting import _connect, meet
 from bootstrap.peers.node_info import NodeInfo, placed
 from bootstrap.peers.protocol import secret_of
 from bootstrap.peers.server import PeerServer, tune
 from bootstrap.peers.session import Arrival, NodeFailure, Peers, told
+from bootstrap.values import asdict
 from tests.conftest import lab_or_skip
 from tests.lab.heard import Heard
 from tests.lab.netns import Host, ip, running_hosts
@@ -108,15 +109,35 @@ def test_node_0_may_come_last() -> None:
         late.result().close()
 
 
-@pytest.mark.parametrize("every", [1.0, 0.01], ids=["", "told while node 0 leaves"])
-def test_nodes_that_do_not_come_are_named_on_all_the_others(every: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_server, "_PROGRESS", every)
+def test_nodes_that_do_not_come_are_named_on_all_the_others() -> None:
     port = free_port()
     outcomes = side_by_side([lambda: join(4, 0, port, deadline_s=3), lambda: join(4, 2, port, deadline_s=30)])
     for error in outcomes:
         assert isinstance(error, PeersMissing)
         assert "2 of 4 nodes did not come" in str(error)
         assert "node 1 (name unknown), node 3 (name unknown)" in error.where
+
+
+def test_node_0_that_gives_up_is_not_among_those_who_did_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own connection ends before the conversation does, and who is awaited may be told in between."""
+    monkeypatch.setattr(peer_server, "_PROGRESS", 0.01)
+    server = PeerServer(3, SECRET, 0, 60.0)
+    try:
+        hellos = [{"rank": rank, "info": asdict(NodeInfo(f"host-{rank}", "10.0.0.1"))} for rank in (0, 2)]
+        node_0, other = (_connect(["127.0.0.1"], server.meeting_port, hello, SECRET, 10.0)[0] for hello in hellos)
+        with closing(node_0), closing(other):
+            node_0.socket.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
+                while True:
+                    node_0.hear()
+            time.sleep(0.2)  # twenty times who is awaited could be told
+            server.close()
+            said = [other.hear()]
+            while "over" not in said[-1]:
+                said.append(other.hear())
+        assert {str(line["awaited"]) for line in said if "awaited" in line} == {"[1]"}
+    finally:
+        server.close()
 
 
 def test_a_node_0_that_cannot_be_reached_is_named_with_the_reason() -> None:
