@@ -19,10 +19,10 @@ from pathlib import Path
 
 from ..errors import BootstrapError, NothingThere, OutputsUndelivered
 from ..masking.registry import Secrets
-from ..outputs import resume
 from ..outputs.remote import reading
 from ..outputs.remote.manifest import Contents, WholeCheckpoint
 from ..outputs.remote.target import Target
+from ..outputs.resume.restore import fetch_one
 from ..storage.common.units import readable
 from ..storage.model.url import shown
 from ..storage.schemes import parse
@@ -89,7 +89,7 @@ def told(url: str, environ: Mapping[str, str]) -> list[str]:
 
 def _fetch(target: Target, which: str, directory: Path, stop: threading.Event, log: StderrLog) -> None:
     choose = partial(_chosen, which=which, target=target)
-    one, files, size = resume.fetch_one(target, choose, directory, stop, log)
+    one, files, size = fetch_one(target, choose, directory, stop, log)
     log.info("fetched", files=files, size=readable(size), checkpoint=one.path, to=str(directory))
 
 

@@ -21,7 +21,7 @@ from ..storage.common.workers import TransferStopped
 from ..storage.open import Stores
 from ..storage.schemes import parse
 from ..values import dataclass, field
-from . import final, nested, resume
+from . import final, nested
 from .delivery import Delivery, Empty
 from .live import Live
 from .local.empty import noted
@@ -30,7 +30,10 @@ from .remote.fence import new_claim
 from .remote.manifest import HOME, Claim, Contents
 from .remote.shelf import Options
 from .remote.target import Target
-from .resume import Resumed
+from .resume.on_disk import left_unfinished, newest_on_disk
+from .resume.restore import restore
+from .resume.resumed import Resumed
+from .resume.stage import finish_interrupted
 
 RESUME_FROM = "BOOTSTRAP_RESUME_FROM"
 """In the command's environment: the path of the checkpoint to go on from."""
@@ -88,7 +91,7 @@ class Session:
     def restore(self, stop: StopRequest) -> None:
         """Bring back what the command can go on from. Raises :class:`NothingThere` with ``--resume require``."""
         for publisher in self.publishers:
-            resume.finish_interrupted(publisher.root, self.log)
+            finish_interrupted(publisher.root, self.log)
         if self.chosen.resume == "never":
             return
         for number, publisher in enumerate(self.publishers):
@@ -118,7 +121,7 @@ class Session:
             remedy = f"--resume-from {publisher.target.url} takes it"
             self.log.warning("not resumed from: these results are another job's", job=other or "(none)", remedy=remedy)
         reread = partial(_of_job, publisher.target, self.job)
-        return resume.restore(publisher, contents, reread=reread, same_job=True, stop=stop, log=self.log)
+        return restore(publisher, contents, reread=reread, same_job=True, stop=stop, log=self.log)
 
     def _restore_other(self, publisher: Publisher, stop: StopRequest) -> Resumed | None:
         url = parse(self.chosen.resume_from).as_directory()
@@ -133,7 +136,7 @@ class Session:
             )
         other = Publisher(publisher.output, target, publisher.options, publisher.claim, self.log, contents)
         reread = partial(target.contents, surely=True)
-        return resume.restore(other, contents, reread=reread, same_job=False, stop=stop, log=self.log)
+        return restore(other, contents, reread=reread, same_job=False, stop=stop, log=self.log)
 
     def expect_fetch(self, job: Job) -> bool:
         """Whether the code, or an input, comes into an output: then that has to be there first, since it is newer than
@@ -171,10 +174,10 @@ class Session:
         """
         found = list[Resumed]()
         for publisher in self.publishers:
-            doubtful = resume.left_unfinished(publisher, ending) if ending is not None else {}
+            doubtful = left_unfinished(publisher, ending) if ending is not None else {}
             for path, why in doubtful.items():
                 self.log.warning(f"not resumed from: {path}: {why}")
-            one = resume.newest_on_disk(publisher, doubtful)
+            one = newest_on_disk(publisher, doubtful)
             if one is not None:
                 found.append(one)
         if found:
@@ -222,7 +225,7 @@ class Session:
     def _first_to_go(self) -> str:
         """The path of the newest checkpoint: if it is on its way already, it is not begun again."""
         for publisher in self.publishers:
-            newest = resume.newest_on_disk(publisher)
+            newest = newest_on_disk(publisher)
             if newest is not None:
                 return newest.checkpoint
         return ""

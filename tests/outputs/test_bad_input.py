@@ -14,7 +14,7 @@ import pytest
 from bootstrap.errors import DiskFull, NothingThere, PathUnusable
 from bootstrap.job import Credentials, Endpoint
 from bootstrap.outputs.local.snapshot import Snapshots
-from bootstrap.outputs.resume import restore
+from bootstrap.outputs.resume.restore import restore
 from bootstrap.storage.open import Stores
 from tests.outputs.conftest import NEVER, Heard, Place, end, settle, write
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.job import Ending
-from bootstrap.outputs import resume
 from bootstrap.outputs.publisher import Publisher
-from bootstrap.outputs.resume import Resumed, newest_on_disk
+from bootstrap.outputs.resume.on_disk import left_unfinished, newest_on_disk
+from bootstrap.outputs.resume.restore import restore
+from bootstrap.outputs.resume.resumed import Resumed
 from tests.e2e.job import Container
 from tests.outputs.conftest import NEVER, Place, settle, write
 
@@ -20,9 +21,7 @@ HOUR = 3600.0
 
 def again(place: Place, root: Path) -> tuple[Publisher, Resumed | None]:
     publisher = place.publisher(root)
-    found = resume.restore(
-        publisher, publisher.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log
-    )
+    found = restore(publisher, publisher.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     return publisher, found
 
 
@@ -114,7 +113,7 @@ def test_what_was_whole_in_the_store_is_not_doubted(nas: Place, root: Path) -> N
     publisher.round(NEVER)
     write(root, {"step-2/a.bin": "2"}, age=1)
     ending = Ending(None, 9, ended=time.time())
-    doubtful = resume.left_unfinished(publisher, ending)
+    doubtful = left_unfinished(publisher, ending)
     assert set(doubtful) == {"step-2"}
     found = newest_on_disk(publisher, doubtful)
     assert found is not None and found.checkpoint == "step-1"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.job import Credentials, Endpoint
-from bootstrap.outputs import resume
+from bootstrap.outputs.resume.restore import fetch_one
 from bootstrap.rehearsal.machines import can_have_namespaces
 from bootstrap.storage.open import Stores
 from tests.lab.engines import python_with
@@ -55,7 +55,7 @@ def test_one_of_two_nodes_is_killed(tmp_path: Path, shared: bool) -> None:
         names = {file.path.rpartition("/")[2] for file in one.files_for(0)}
         assert names == {".metadata", "__0_0.distcp", "__1_0.distcp"}, one
     chosen = complete[0].path
-    resume.fetch_one(
+    fetch_one(
         place.target(),
         lambda contents: next(one for one in contents.checkpoints if one.path == chosen and one.complete),
         tmp_path / "here",

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bootstrap.job import Ending
-from bootstrap.outputs import resume
+from bootstrap.outputs.resume.restore import restore
 from tests.lab.engines import python_with
 from tests.outputs.conftest import NEVER, Place, end
 
@@ -115,7 +115,7 @@ def there_and_back(place: Place, tmp_path: Path) -> str:
     publisher.round(NEVER)
     end(publisher)
     again = place.publisher(tmp_path / "second")
-    resumed = resume.restore(again, again.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
+    resumed = restore(again, again.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     assert resumed is not None
     return resumed.path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.outputs.live import Live
-from bootstrap.outputs.resume import restore
+from bootstrap.outputs.resume.restore import restore
 from tests.lab.faulty_proxy import Fault, FaultyProxy, Pieces, slow_upload
 from tests.lab.proxy import Handler
 from tests.lab.stores import Store

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bootstrap.outputs import resume
 from bootstrap.outputs.local import units
 from bootstrap.outputs.publisher import Publisher
+from bootstrap.outputs.resume.restore import restore
 from tests.outputs.conftest import NEVER, Place, end, settle, write
 
 METADATA = pickle.dumps({"shards": ["__0_0.distcp", "__1_0.distcp"]})
@@ -39,7 +39,7 @@ def test_a_sharded_checkpoint_is_complete_when_all_nodes_have_brought_theirs(
     one.round(NEVER)
     assert place.complete() == ["step-5"]
     again = place.publisher(tmp_path / "again", node=1, nodes=2, shared=shared)
-    resumed = resume.restore(again, again.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
+    resumed = restore(again, again.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     assert resumed is not None
     assert sorted(path.name for path in (tmp_path / "again/step-5").iterdir()) == [
         ".metadata",
@@ -188,7 +188,7 @@ def test_an_attempt_of_another_number_of_nodes_goes_on_and_tidies_up(
     ]
     for publisher in second:
         contents = place.contents()
-        resumed = resume.restore(publisher, contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
+        resumed = restore(publisher, contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
         assert resumed is not None and resumed.checkpoint == "step-2"
         assert len(list((publisher.root / "step-2").iterdir())) == 3
     whole = pickle.dumps({"shards": [f"__{n}_0.distcp" for n in range(after)]})

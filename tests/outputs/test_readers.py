@@ -14,11 +14,11 @@ import pytest
 
 from bootstrap.commands.outputs import _chosen
 from bootstrap.errors import SourceChanging
-from bootstrap.outputs import resume
 from bootstrap.outputs.publisher import Publisher
 from bootstrap.outputs.remote import reading
 from bootstrap.outputs.remote.manifest import LAST_STATE, VOID, directory_of
 from bootstrap.outputs.remote.parts import MOST
+from bootstrap.outputs.resume.restore import fetch_one, restore
 from tests.lab.stores import Store
 from tests.outputs.conftest import NEVER, Place, end, settle, stores_of, write
 
@@ -103,9 +103,7 @@ def test_what_a_killed_attempt_left_beside_its_successor_goes_and_the_newest_get
         save(killed, number)
     assert place.get("last.ckpt") == b"state 1"
     publisher = place.publisher(tmp_path / "second")
-    restored = resume.restore(
-        publisher, publisher.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log
-    )
+    restored = restore(publisher, publisher.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log)
     assert restored is not None and (tmp_path / "second/last.ckpt").read_text() == "state 3"
     publisher.refresh()
     publisher.refresh()
@@ -122,7 +120,7 @@ def test_who_was_overtaken_by_a_rewriting_takes_the_newer_one(place: Place, root
     for number in (2, 3):
         save(publisher, number)
     elsewhere = place.publisher(tmp_path / "elsewhere")
-    resumed = resume.restore(elsewhere, seen, reread=place.contents, same_job=False, stop=NEVER, log=place.log)
+    resumed = restore(elsewhere, seen, reread=place.contents, same_job=False, stop=NEVER, log=place.log)
     assert resumed is not None and not resumed.others
     assert (tmp_path / "elsewhere/last.ckpt").read_text() == "state 3"
     target = place.target()
@@ -131,7 +129,7 @@ def test_who_was_overtaken_by_a_rewriting_takes_the_newer_one(place: Place, root
     def choose(contents: object) -> object:
         return next(stale, contents).checkpoints[0]  # type: ignore[call-overload]
 
-    one, _, _ = resume.fetch_one(target, choose, tmp_path / "fetched", NEVER, place.log)  # type: ignore[arg-type]
+    one, _, _ = fetch_one(target, choose, tmp_path / "fetched", NEVER, place.log)  # type: ignore[arg-type]
     assert one.version == 3 and (tmp_path / "fetched/last.ckpt").read_text() == "state 3"
     now, verified = reading.verify_all(target, seen, threading.Event())
     assert [one.version for one in now.checkpoints] == [3]
@@ -143,9 +141,7 @@ def test_what_is_damaged_is_not_taken_for_replaced(place: Place, root: Path, tmp
     target = place.target()
     target.put("last.ckpt", b"state x")
     with pytest.raises(SourceChanging, match="damaged"):
-        resume.fetch_one(
-            target, partial(_chosen, which="latest", target=target), tmp_path / "fetched", NEVER, place.log
-        )
+        fetch_one(target, partial(_chosen, which="latest", target=target), tmp_path / "fetched", NEVER, place.log)
     _, verified = reading.verify_all(target, place.contents(), threading.Event())
     assert all(verified.values())
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.outputs import resume
 from bootstrap.outputs.publisher import Publisher
-from bootstrap.outputs.resume import Resumed
+from bootstrap.outputs.resume.restore import restore
+from bootstrap.outputs.resume.resumed import Resumed
+from bootstrap.outputs.resume.stage import finish_interrupted
 from tests.lab.trees import files_below
 from tests.outputs.conftest import NEVER, Place, end, settle, tensors, write
 
@@ -19,7 +20,7 @@ from tests.outputs.conftest import NEVER, Place, end, settle, tensors, write
 def again(place: Place, root: Path, **options: int) -> tuple[Publisher, Resumed | None]:
     """The next attempt, in a directory of its own."""
     publisher = place.publisher(root, **options)
-    return publisher, resume.restore(
+    return publisher, restore(
         publisher, publisher.contents, reread=place.contents, same_job=True, stop=NEVER, log=place.log
     )
 
@@ -162,7 +163,7 @@ def test_a_restore_that_was_killed_between_two_files_is_ended(
         again(place, second)
     monkeypatch.undo()
     assert len(list(second.glob("step-1/*"))) == min(after, 3)
-    resume.finish_interrupted(second, place.log)
+    finish_interrupted(second, place.log)
     assert "killed while it brought its files back" in place.log.text()
     assert local(second) == {**files, "step-1/c.bin": b"c"}
     _, resumed = again(place, second)
@@ -174,7 +175,7 @@ def test_of_a_restore_that_cannot_be_ended_nothing_stays_that_would_pass_for_a_w
     there = os.stat(root / "step-1/a.bin")
     mark = [{"path": f"step-1/{name}.bin", "size": 1, "modified": there.st_mtime} for name in ("a", "b")]
     write(root, {".bootstrap/resuming": json.dumps(mark)})
-    resume.finish_interrupted(root, nas.log)
+    finish_interrupted(root, nas.log)
     assert "not all are there any more" in nas.log.text()
     assert local(root) == {"step-1/own.bin": b"later", "kept.txt": b"x"}
 
