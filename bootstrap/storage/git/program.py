@@ -22,6 +22,7 @@ from ...errors import (
     NothingThere,
     PermissionDenied,
     StoreUnavailable,
+    SupportMissing,
 )
 from ..model.scheme import Surroundings
 
@@ -39,6 +40,9 @@ _CAUSES: tuple[tuple[str, type[BootstrapError], str], ...] = (
      r"|requested URL returned error: 401", CredentialsRejected,
      "give git its token or key: https://USER:TOKEN@host/..., a credential helper, ~/.netrc, or ~/.ssh"),
     (r"requested URL returned error: 403", PermissionDenied, "check the token's rights"),
+    (r"transport '\S+' not allowed", PermissionDenied,
+     "a submodule may be on the web or on a server of ssh; write another address into .gitmodules"),
+    (r"cannot run ssh", SupportMissing, "install it in the image (apt-get install openssh-client)"),
     (r"dubious ownership", PermissionDenied, "git config --global --add safe.directory PATH, or make it yours"),
     (r"not found|does not (?:appear to be a git repository|exist)|requested URL returned error: 404", NothingThere,
      "check the address of the repository"),
@@ -49,14 +53,27 @@ _CAUSES: tuple[tuple[str, type[BootstrapError], str], ...] = (
 
 
 class Git:
-    """The program, for one repository at ``directory``. ``where`` is the URL as messages write it."""
+    """The program, for the repository at ``url``, of which something comes into the one at ``directory``. ``where`` is
+    the URL as messages write it, ``protocols`` those that git may speak.
+    """
 
-    def __init__(self, directory: str, url: str, userinfo: str, where: str, surroundings: Surroundings) -> None:
-        self._directory, self._where = directory, where
+    def __init__(
+        self,
+        directory: str,
+        url: str,
+        userinfo: str,
+        where: str,
+        surroundings: Surroundings,
+        *,
+        protocols: str = "file:http:https:ssh",
+    ) -> None:
+        self._directory, self._url = directory, url
+        self.where = where
+        """As messages name it."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}
         for name in ("GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"):
             environ.pop(name, None)
-        environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ALLOW_PROTOCOL": "file:http:https:ssh"}
+        environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ALLOW_PROTOCOL": protocols}
         if "GIT_SSH_COMMAND" not in environ and "GIT_SSH" not in environ:
             environ["GIT_SSH_COMMAND"] = _SSH
         if surroundings.ca_bundle:
@@ -86,9 +103,19 @@ class Git:
             raise self._cause(said.decode(errors="replace"))
         return printed
 
+    def fetch(self, *wanted: str, shallow: bool) -> None:
+        """Bring what is ``wanted``, alone with ``shallow`` where the server can, else with its history."""
+        start = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules")
+        try:
+            self.run(*start, *(["--depth=1"] if shallow else []), "--", self._url, *wanted)
+        except BootstrapError as error:
+            if not shallow or "support shallow" not in error.why:
+                raise
+            self.run(*start, "--", self._url, *wanted)  # from files on a plain web server, say
+
     def batch(self) -> Blobs:
         """A process that gives objects as they are asked for."""
-        return Blobs(self._popen(("cat-file", "--batch"), subprocess.PIPE), self._where)
+        return Blobs(self._popen(("cat-file", "--batch"), subprocess.PIPE), self.where)
 
     def _popen(self, arguments: tuple[str, ...], source: int) -> subprocess.Popen[bytes]:
         command = [*self._start, "-C", self._directory, *arguments]
@@ -99,18 +126,18 @@ class Git:
             )
         except OSError as error:
             why = error.strerror or str(error)
-            raise StoreUnavailable("git cannot be started", where=self._where, why=why, temporary=False) from error
+            raise StoreUnavailable("git cannot be started", where=self.where, why=why, temporary=False) from error
 
     def _cause(self, said: str) -> BootstrapError:
         lines = [line.strip() for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:", "ssh"))]
         why = "; ".join(lines)[-_SAID:] or said.strip()[-_SAID:] or "git says nothing"
         what = "a repository cannot be fetched"
         if host := re.search(r"Could not resolve host(?:name)?:? ?(\S*)", said):
-            return NameUnresolved(what, where=self._where, why=f"{host[0]}; {why}", temporary=False)
+            return NameUnresolved(what, where=self.where, why=f"{host[0]}; {why}", temporary=False)
         for pattern, cause, remedy in _CAUSES:
             if re.search(pattern, said):
-                return cause(what, where=self._where, why=why, remedy=remedy)
-        return StoreUnavailable(what, where=self._where, why=why)
+                return cause(what, where=self.where, why=why, remedy=remedy)
+        return StoreUnavailable(what, where=self.where, why=why)
 
 
 class Blobs:

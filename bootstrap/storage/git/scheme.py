@@ -8,6 +8,7 @@ from ...errors import SupportMissing, UrlInvalid
 from ...ground.patterns import pattern
 from ..model.scheme import Scheme, StoreContext
 from ..model.url import Location, shown
+from . import WITHOUT_SUBMODULES
 
 if TYPE_CHECKING:
     from ..model.store import Store
@@ -34,19 +35,33 @@ def _parse(name: str, text: str, rest: str) -> Location:
         raise UrlInvalid("not the address of a repository", where=where, remedy=f"write {name}://host/path/repo.git")
     if "@" in address[len(authority) :] and not _REVISION.fullmatch(revision):
         raise UrlInvalid("what stands behind the @ is no branch, tag or commit", where=where)
-    kind, _, directory = fragment.partition("=")
-    directory = directory.strip("/")
-    if fragment and (kind != "subdirectory" or {"", ".", ".."} & set(directory.split("/"))):
-        remedy = "write #subdirectory=path/in/the/repository, or nothing"
-        raise UrlInvalid("what stands behind the # is no directory of a repository", where=where, remedy=remedy)
+    directory, submodules = _behind_the_hash(fragment, where)
     if name == "git+ssh" and userinfo:
         if not _USER.fullmatch(userinfo):
             remedy = "leave the password out: ssh takes keys (~/.ssh, ssh-agent)"
             raise UrlInvalid("a user of ssh with a password", where=where, remedy=remedy)
         host, userinfo = f"{userinfo}@{host}", ""  # which is no secret
-    bucket = f"{host}/{path}" + (f"@{revision}" if revision else "")
+    bucket = f"{host}/{path}" + (f"@{revision}" if revision else "") + ("" if submodules else f"#{WITHOUT_SUBMODULES}")
     title = path.rpartition("/")[2].removesuffix(".git") or "repository"
-    return Location(name, directory, bucket, title=title, between="#subdirectory=", userinfo=userinfo)
+    between = f"{'#' if submodules else '&'}subdirectory="
+    return Location(name, directory, bucket, title=title, between=between, userinfo=userinfo)
+
+
+def _behind_the_hash(fragment: str, where: str) -> tuple[str, bool]:
+    """The directory of the repository that is meant, and whether submodules are. pip's ``egg=`` says nothing here."""
+    directory, submodules = "", True
+    for field in fragment.split("&") if fragment else ():
+        kind, _, value = field.partition("=")
+        if field == WITHOUT_SUBMODULES:
+            submodules = False
+        elif kind == "subdirectory" and not {"", ".", ".."} & set(value.strip("/").split("/")):
+            directory = value.strip("/")
+        elif kind != "egg":
+            remedy = (
+                f"write #subdirectory=path/in/the/repository, #{WITHOUT_SUBMODULES}, both with an & between, or nothing"
+            )
+            raise UrlInvalid("what stands behind the # is no directory of a repository", where=where, remedy=remedy)
+    return directory, submodules
 
 
 def _open(location: Location, context: StoreContext) -> Store:

@@ -1,9 +1,9 @@
-"""The files of one commit, with its symbolic links followed as far as they stay in the repository."""
+"""The files of a commit and its submodules, with symbolic links followed as far as they stay in the repository."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from ...values import dataclass
 
@@ -13,45 +13,57 @@ _MOST_LINKS = 8
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """``name`` is its id in git. ``lfs`` is the SHA-256 of contents that git-lfs keeps, whose size is ``size`` then."""
+    """``name`` is its id in git, ``module`` the path of the submodule that it is in. ``lfs`` is the SHA-256 of contents
+    that git-lfs keeps, whose size is ``size`` then.
+    """
 
     name: str
     size: int
+    module: str = ""
     lfs: str = ""
 
 
-Left = Callable[[str, str], None]
-"""Told what is left out, and why."""
+Left = Callable[[str, str, str], None]
+"""Told of a link that is left out, why, and where it leads inside the repository's bounds."""
 
 
 class Tree:
-    """Made of what ``git ls-tree -r -l -z`` prints. ``read`` gives a link's target; ``left`` is told of what is left
-    out.
-    """
+    """Made of what ``git ls-tree -r -l -z`` prints of commits. ``read`` gives a link's target."""
 
-    def __init__(self, listing: bytes, read: Callable[[str], bytes], left: Left) -> None:
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
         self._files: dict[str, Blob] = {}
         self._links: dict[str, str] = {}
         self._below: dict[str, list[str]] = {"": []}
+
+    def add(self, listing: bytes, at: str = "") -> tuple[dict[str, Blob], dict[str, str]]:
+        """Put a commit into the directory ``at``; returns its files and the commits of its submodules, by path."""
+        files: dict[str, Blob] = {}
+        submodules: dict[str, str] = {}
         for line in listing.split(b"\0"):
             if not line:
                 continue
             head, _, raw = line.partition(b"\t")
             mode, kind, name, size = head.split()
-            path = raw.decode(errors="surrogateescape")
+            path = posixpath.join(at, raw.decode(errors="surrogateescape"))
             if kind == b"commit":
-                left(path, "a submodule, which is not fetched")
+                submodules[path] = name.decode()
                 continue
             if mode == b"120000":
-                self._links[path] = read(name.decode()).decode(errors="surrogateescape")
+                self._links[path] = self._read(name.decode()).decode(errors="surrogateescape")
             else:
-                self._files[path] = Blob(name.decode(), int(size))
+                files[path] = Blob(name.decode(), int(size), at)
             self._add(path)
-        self._left = left
+        self._files |= files
+        return files, submodules
 
-    def files(self) -> Iterator[tuple[str, Blob]]:
+    def replace(self, files: Mapping[str, Blob]) -> None:
+        """Take these for what was there under their paths."""
+        self._files |= files
+
+    def files(self, left: Left) -> Iterator[tuple[str, Blob]]:
         """Each file under each path that leads to it."""
-        return self._walk("", "", ("",), 0)
+        return self._walk("", "", ("",), 0, left)
 
     def _add(self, path: str) -> None:
         while path:
@@ -62,23 +74,29 @@ class Tree:
                 return
             path = above
 
-    def _walk(self, real: str, shown: str, trail: tuple[str, ...], followed: int) -> Iterator[tuple[str, Blob]]:
+    def _walk(
+        self, real: str, shown: str, trail: tuple[str, ...], followed: int, left: Left
+    ) -> Iterator[tuple[str, Blob]]:
         for path in self._below[real]:
             name = posixpath.join(shown, posixpath.basename(path))
             if path in self._files:
                 yield name, self._files[path]
             elif path not in self._links:
-                yield from self._walk(path, name, (*trail, path), followed)
+                yield from self._walk(path, name, (*trail, path), followed, left)
             else:
                 target = self._resolve(path, _MOST_LINKS)
                 if target in self._files:
                     yield name, self._files[target]
                 elif target is None or target not in self._below:
-                    self._left(name, f"a link that leads out of the repository or to nothing, {self._links[path]}")
+                    left(
+                        name,
+                        f"a link that leads out of the repository or to nothing, {self._links[path]}",
+                        target or "",
+                    )
                 elif followed == _MOST_LINKS or any(_holds(target, passed) for passed in trail):
-                    self._left(name, "a link that leads back to a directory above it")
+                    left(name, "a link that leads back to a directory above it", "")
                 else:
-                    yield from self._walk(target, name, (*trail, target), followed + 1)
+                    yield from self._walk(target, name, (*trail, target), followed + 1, left)
 
     def _resolve(self, path: str, most: int) -> str | None:
         """What ``path`` is without links on the way; None for what leads out, and for rings."""
