@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ..local.units import Unit
 from ..publisher import Publisher, named
 from ..remote.manifest import Contents, File, WholeCheckpoint, parents
 from .fetch import digest, fetch_verified
-from .stage import STAGE, clear, looks_like, put_in_place
+from .stage import looks_like, put_in_place, staged
 
 TOLD = 3
 """Of what is not used, of one kind, before the rest are a number."""
@@ -37,55 +36,61 @@ def bring_files(
     """Files into a place of their own, verified, then to theirs. Raises :class:`Damaged` for those of ``main``:
     what else is damaged is said and left out.
     """
-    root, target, node, nodes = publisher.root, publisher.target, publisher.options.node, publisher.options.nodes
-    stage = root / STAGE
-    with local_trouble(str(root), "cannot bring a checkpoint back"):
-        shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir(parents=True)
-        try:
-            must = {file.path: file for file in main.files_for(node)} if main is not None else {}
-            files = dict(must)
-            fetched = 0
-            for several in (*(whole.files_for(node) for whole in others), loose):
-                wanted = [file for file in several if file.path not in files]
-                ours = [file for file in wanted if not _was_fetched(publisher, file)]
-                fetched += len(wanted) - len(ours)
-                _add(files, [file for file in ours if not _newer_here(root, file)], log)
-            if fetched:
-                log.info("not brought back: the code or an input has brought it itself", files=fetched)
-            missing = {path: file for path, file in files.items() if not _is_here(root, file)}
-            bad = fetch_verified(target, list(missing.values()), stage, nodes, stop, log)
-            broken = [f"{path} ({why})" for path, why in bad.items() if path in must]
-            if broken:
-                raise Damaged(", ".join(broken[:TOLD]))
-            for path, why in bad.items():
-                log.warning(f"not brought back: {path}: {why}")
-            have = [main] if main is not None else []
-            for whole in others:  # all of one, or nothing of it
-                mine = {file.path for file in whole.files_for(node)}
-                if mine.isdisjoint(bad):
-                    have.append(whole)
-                else:
-                    missing = {path: file for path, file in missing.items() if path not in mine - must.keys()}
-            for pointer, other in _named_by_pointers(publisher, contents, stage, files):
-                if other in have:
-                    continue
-                more = {file.path: file for file in other.files_for(node) if not _is_here(root, file)}
-                worse = dict.fromkeys(other.missing, "is not there")
-                worse = worse or fetch_verified(target, list(more.values()), stage, nodes, stop, log)
-                if worse:
-                    path, why = next(iter(worse.items()))
-                    what = f"it names {other.path}, which cannot be used: {path}: {why}"
-                    log.warning(f"not brought back: {pointer}: {what}")
-                    missing.pop(pointer, None)
-                else:
-                    have.append(other)
-                    missing.update(more)
-            brought = [file for path, file in missing.items() if (stage / path).exists()]
-            put_in_place(brought, root)
-        finally:
-            clear(root)
+    root, options = publisher.root, publisher.options
+    must = {file.path: file for file in main.files_for(options.node)} if main is not None else {}
+    with local_trouble(str(root), "cannot bring a checkpoint back"), staged(root) as stage:
+
+        def fetch(files: Mapping[str, File]) -> dict[str, str]:
+            return fetch_verified(publisher.target, list(files.values()), stage, options.nodes, stop, log)
+
+        files = _wanted(publisher, must, [*(whole.files_for(options.node) for whole in others), list(loose)], log)
+        missing = _not_here(root, files.values())
+        bad = fetch(missing)
+        broken = [f"{path} ({why})" for path, why in bad.items() if path in must]
+        if broken:
+            raise Damaged(", ".join(broken[:TOLD]))
+        for path, why in bad.items():
+            log.warning(f"not brought back: {path}: {why}")
+        have = [main] if main is not None else []
+        for whole in others:  # all of one, or nothing of it
+            paths = {file.path for file in whole.files_for(options.node)}
+            if paths.isdisjoint(bad):
+                have.append(whole)
+            else:
+                missing = {path: file for path, file in missing.items() if path not in paths - must.keys()}
+        for pointer, whole in _named_by_pointers(publisher, contents, stage, files):
+            if whole in have:
+                continue
+            more = _not_here(root, whole.files_for(options.node))
+            bad = dict.fromkeys(whole.missing, "is not there") or fetch(more)
+            if bad:
+                path, why = next(iter(bad.items()))
+                what = f"it names {whole.path}, which cannot be used: {path}: {why}"
+                log.warning(f"not brought back: {pointer}: {what}")
+                missing.pop(pointer, None)
+            else:
+                have.append(whole)
+                missing.update(more)
+        brought = [file for path, file in missing.items() if (stage / path).exists()]
+        put_in_place(brought, root)
     return len(brought), sum(file.size for file in brought)
+
+
+def _wanted(
+    publisher: Publisher, must: Mapping[str, File], others: Iterable[Sequence[File]], log: Log
+) -> dict[str, File]:
+    """What is to be here by its path: what ``must``, and of the ``others`` what is neither newer here nor from this
+    run's code or inputs.
+    """
+    files, fetched = dict(must), 0
+    for several in others:
+        more = [file for file in several if file.path not in files]
+        ours = [file for file in more if not _was_fetched(publisher, file)]
+        fetched += len(more) - len(ours)
+        _add(files, [file for file in ours if not _newer_here(publisher.root, file)], log)
+    if fetched:
+        log.info("not brought back: the code or an input has brought it itself", files=fetched)
+    return files
 
 
 def _add(files: dict[str, File], more: Sequence[File], log: Log) -> None:
@@ -117,9 +122,13 @@ def _named_by_pointers(
     return found
 
 
-def _is_here(root: Path, file: File) -> bool:
-    """Whether it is on this disk, brought back or written by an earlier attempt in the same container."""
-    return looks_like(root, file) and digest(root / file.path) == file.sha256
+def _not_here(root: Path, files: Iterable[File]) -> dict[str, File]:
+    """By their paths, those that are not on this disk, brought back or written by an earlier attempt in the same
+    container.
+    """
+    return {
+        file.path: file for file in files if not (looks_like(root, file) and digest(root / file.path) == file.sha256)
+    }
 
 
 def _was_fetched(publisher: Publisher, file: File) -> bool:

@@ -5,7 +5,6 @@ What cannot be used is said, with its name: there is no silent start from zero.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from .bring import TOLD, Damaged, bring_files
 from .fetch import fetch_verified
 from .on_disk import know_what_is_here, newest_there
 from .resumed import Resumed
-from .stage import STAGE, clear, put_in_place
+from .stage import emptied, put_in_place, staged
 
 _TRIES = 10
 """How often a checkpoint may be replaced by a newer one while it is brought: what writes there is faster than we read.
@@ -128,26 +127,19 @@ def fetch_one(
     Raises :class:`SourceChanging` when something is not as its manifest says.
     """
     one = choose(target.contents(surely=True))
-    stage = directory / STAGE
-    with local_trouble(str(directory), "cannot bring a checkpoint"):
-        try:
-            for tries in range(1, _TRIES + 1):
-                shutil.rmtree(stage, ignore_errors=True)
-                stage.mkdir(parents=True)
-                files = one.files_for(0)
-                bad = fetch_verified(target, files, stage, 1, stop, log)
-                if not bad:
-                    break
-                before, contents = one, target.contents(surely=True)
-                if before in contents.checkpoints or tries == _TRIES:
-                    path, why = next(iter(bad.items()))
-                    raise SourceChanging("a checkpoint is damaged", where=f"{before.path}: {path}", why=why)
-                one = choose(contents)
-                log.info(
-                    "a checkpoint was replaced while it was fetched: the one that is there by now is",
-                    checkpoint=one.path,
-                )
-            put_in_place(files, directory)
-        finally:
-            clear(directory)
+    with local_trouble(str(directory), "cannot bring a checkpoint"), staged(directory) as stage:
+        for tries in range(1, _TRIES + 1):
+            files = one.files_for(0)
+            bad = fetch_verified(target, files, emptied(stage), 1, stop, log)
+            if not bad:
+                break
+            before, contents = one, target.contents(surely=True)
+            if before in contents.checkpoints or tries == _TRIES:
+                path, why = next(iter(bad.items()))
+                raise SourceChanging("a checkpoint is damaged", where=f"{before.path}: {path}", why=why)
+            one = choose(contents)
+            log.info(
+                "a checkpoint was replaced while it was fetched: the one that is there by now is", checkpoint=one.path
+            )
+        put_in_place(files, directory)
     return one, len(files), sum(file.size for file in files)

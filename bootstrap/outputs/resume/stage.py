@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...ground.json_text import load_json
@@ -20,8 +21,23 @@ from ..local import units
 from ..remote.manifest import File
 
 _MARK = ".bootstrap/resuming"
-STAGE = ".bootstrap/resume"
+_STAGE = ".bootstrap/resume"
 """Below the directory that the files are for: a rename moves them."""
+
+
+@contextmanager
+def staged(root: Path) -> Iterator[Path]:
+    """An empty stage for files of ``root``, of which nothing stays but what :func:`finish_interrupted` needs."""
+    try:
+        yield emptied(root / _STAGE)
+    finally:
+        _clear(root)
+
+
+def emptied(stage: Path) -> Path:
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    return stage
 
 
 def finish_interrupted(root: Path, log: Log) -> None:
@@ -35,7 +51,7 @@ def finish_interrupted(root: Path, log: Log) -> None:
     with local_trouble(str(root), "cannot end what an earlier attempt was bringing back"):
         files = _marked(root)
         if files:
-            moved = [file for file in files if not os.path.lexists(root / STAGE / file.path)]
+            moved = [file for file in files if not os.path.lexists(root / _STAGE / file.path)]
             lost = [file.path for file in moved if not looks_like(root, file)]
             if not lost:
                 log.warning("an earlier attempt was killed while it brought its files back: that is ended now")
@@ -51,7 +67,7 @@ def finish_interrupted(root: Path, log: Log) -> None:
                     if looks_like(root, file):
                         (root / file.path).unlink()
         (root / _MARK).unlink(missing_ok=True)
-        clear(root)
+        _clear(root)
 
 
 def _marked(root: Path) -> list[File]:
@@ -68,7 +84,7 @@ def put_in_place(files: Sequence[File], root: Path) -> None:
     """From the stage to their places, with a mark that tells which meanwhile."""
     mark = [{"path": file.path, "size": file.size, "modified": file.modified} for file in files]
     replace_own(root / _MARK, json.dumps(mark).encode())
-    _move([file for file in files if os.path.lexists(root / STAGE / file.path)], root / STAGE, root)
+    _move([file for file in files if os.path.lexists(root / _STAGE / file.path)], root / _STAGE, root)
     (root / _MARK).unlink()
 
 
@@ -87,10 +103,10 @@ def _move(files: Sequence[File], stage: Path, root: Path) -> None:
         os.replace(stage / file.path, place)
 
 
-def clear(root: Path) -> None:
+def _clear(root: Path) -> None:
     """Nothing of ours stays, but for what :func:`finish_interrupted` needs."""
     if not (root / _MARK).exists():
-        shutil.rmtree(root / STAGE, ignore_errors=True)
+        shutil.rmtree(root / _STAGE, ignore_errors=True)
     try:
         (root / ".bootstrap").rmdir()
     except OSError:
