@@ -20,7 +20,7 @@ from pathlib import Path
 from ..errors import BootstrapError, NothingThere, OutputsUndelivered
 from ..masking.registry import Secrets
 from ..outputs.remote import reading
-from ..outputs.remote.manifest import Contents, WholeCheckpoint
+from ..outputs.remote.contents import Contents, WholeCheckpoint
 from ..outputs.remote.target import Target
 from ..outputs.resume.restore import fetch_one
 from ..storage.common.units import readable

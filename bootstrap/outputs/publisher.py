@@ -21,8 +21,9 @@ from .local.clock import Clock
 from .local.patterns import is_unfinished
 from .local.pins import Pins
 from .local.units import Unit
+from .remote.contents import Contents
 from .remote.fence import Fence, Watchful, new_claim
-from .remote.manifest import Claim, Contents, File
+from .remote.manifest import Claim, File
 from .remote.parts import Parts
 from .remote.sending import Known, Sender, State, state
 from .remote.shelf import Options, Shelf, files_of

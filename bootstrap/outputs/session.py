@@ -26,8 +26,9 @@ from .delivery import Delivery, Empty
 from .live import Live
 from .local.empty import noted
 from .publisher import Publisher
+from .remote.contents import Contents
 from .remote.fence import new_claim
-from .remote.manifest import HOME, Claim, Contents
+from .remote.manifest import HOME, Claim
 from .remote.shelf import Options
 from .remote.target import Target
 from .resume.on_disk import left_unfinished, newest_on_disk

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import BootstrapError
 from ..job import StopRequest
-from ..outputs.remote.manifest import Contents
+from ..outputs.remote.contents import Contents
 from ..outputs.remote.target import Target
 from ..storage.common.workers import TransferStopped
 from ..storage.open import Stores

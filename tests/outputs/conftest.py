@@ -16,8 +16,8 @@ import pytest
 from bootstrap.job import Credentials, Ending, Endpoint, Output
 from bootstrap.outputs import final
 from bootstrap.outputs.publisher import Publisher
+from bootstrap.outputs.remote.contents import Contents
 from bootstrap.outputs.remote.fence import new_claim
-from bootstrap.outputs.remote.manifest import Contents
 from bootstrap.outputs.remote.shelf import Options
 from bootstrap.outputs.remote.target import Target
 from bootstrap.storage.open import Stores

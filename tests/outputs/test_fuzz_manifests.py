@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.outputs.remote.manifest import Checkpoint, Claim, File, Part, RunManifest, contents
+from bootstrap.outputs.remote.contents import contents
+from bootstrap.outputs.remote.manifest import Checkpoint, Claim, File, Part, RunManifest
 from bootstrap.shipping.heartbeat import Heartbeat
 from tests.lab.fuzzing import fuzz
 

@@ -7,23 +7,21 @@ from typing import Any
 
 import pytest
 
+from bootstrap.outputs.remote.contents import Contents, contents, whole
 from bootstrap.outputs.remote.fence import Fence, new_claim
 from bootstrap.outputs.remote.manifest import (
     LAST_STATE,
     VOID,
     Checkpoint,
     Claim,
-    Contents,
     File,
     Part,
     RunManifest,
-    Unreadable,
-    contents,
     directory_of,
     kind_of,
     parents,
-    whole,
 )
+from bootstrap.outputs.remote.parsing import Unreadable, parsed
 from bootstrap.values import replace
 
 
@@ -180,7 +178,7 @@ def read_with(**changes: Any) -> Checkpoint:
         place.pop(name, None)
         if value is not None:
             place[name] = value
-    return Checkpoint.read(json.dumps(document).encode())
+    return parsed(Checkpoint, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -281,4 +279,4 @@ def test_a_document_is_of_schema_1_and_has_names_as_people_read_them() -> None:
         assert json.loads(one.text())["schema"] == 1
     assert "训练".encode() in part(0, "训练").text()
     odd = part(0, "\udce9")  # a name that is no UTF-8
-    assert Checkpoint.read(odd.text()).files[0].path == "\udce9"
+    assert parsed(Checkpoint, odd.text()).files[0].path == "\udce9"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 
 from ...values import dataclass, field
-from .manifest import Contents, WholeCheckpoint
+from .contents import Contents, WholeCheckpoint
 
 LINGER = 10.0
 """Seconds. What one line brings to a store in this time is all that it costs there."""

@@ -12,7 +12,8 @@ from ...job import StopRequest
 from ...reporting.record import utc
 from ...storage.common.units import readable
 from ...storage.common.workers import TransferStopped, in_parallel
-from .manifest import Contents, File, WholeCheckpoint
+from .contents import Contents, WholeCheckpoint
+from .manifest import File
 from .target import Target
 
 _READERS = 8  # objects that are verified at once

@@ -19,9 +19,10 @@ from ...storage.upload.walk import Item
 from ...values import dataclass, field, replace
 from ..local import units
 from ..local.units import Unit
+from .contents import Contents, WholeCheckpoint, whole
 from .fence import Fence
 from .lingering import Lingering
-from .manifest import LAST_STATE, NEW, VOID, Checkpoint, Claim, Contents, File, WholeCheckpoint, fitting, parents, whole
+from .manifest import LAST_STATE, NEW, VOID, Checkpoint, Claim, File, fitting, parents
 from .sending import Known, Sender, state
 from .target import Target
 

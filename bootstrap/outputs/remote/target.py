@@ -15,7 +15,8 @@ from ...storage.model.light_writer import Inline
 from ...storage.model.store import Entry, Store
 from ...storage.model.url import Location
 from ...storage.open import Stores
-from .manifest import HOME, NEW, Claim, Contents, contents, kind_of
+from .contents import Contents, contents
+from .manifest import HOME, NEW, Claim, kind_of
 
 T = TypeVar("T")
 

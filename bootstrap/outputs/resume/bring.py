@@ -12,7 +12,8 @@ from ...storage.upload.walk import Item
 from ..local import units
 from ..local.units import Unit
 from ..publisher import Publisher, named
-from ..remote.manifest import Contents, File, WholeCheckpoint, parents
+from ..remote.contents import Contents, WholeCheckpoint
+from ..remote.manifest import File, parents
 from .fetch import digest, fetch_verified
 from .stage import looks_like, put_in_place, staged
 

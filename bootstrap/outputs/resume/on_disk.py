@@ -11,7 +11,8 @@ from ..final import doubts
 from ..local import scan, units
 from ..local.units import Unit
 from ..publisher import Publisher
-from ..remote.manifest import Checkpoint, Contents, File, WholeCheckpoint
+from ..remote.contents import Contents, WholeCheckpoint
+from ..remote.manifest import Checkpoint, File
 from ..remote.sending import Known
 from .resumed import Resumed
 

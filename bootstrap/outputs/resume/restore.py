@@ -14,7 +14,7 @@ from ...storage.common.file_errors import local_trouble
 from ...values import replace
 from ..local import units
 from ..publisher import Publisher
-from ..remote.manifest import Contents, WholeCheckpoint
+from ..remote.contents import Contents, WholeCheckpoint
 from ..remote.reading import ago
 from ..remote.target import Target
 from .bring import TOLD, Damaged, bring_files
