@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ..job import Log
 from ..values import dataclass, field
@@ -35,6 +36,24 @@ class Report:
     @property
     def complete(self) -> bool:
         return not self.failed
+
+
+def fetched(
+    root: Path, files: int, progress: Progress, skipped: int, kept: Sequence[str], revision: str = ""
+) -> Report:
+    """Of a fetch; ``kept`` are paths that somebody changed here."""
+    left_out = tuple((path, "changed here since it was fetched, and kept") for path in kept)
+    return Report(
+        str(root),
+        files,
+        progress.bytes,
+        skipped,
+        progress.seconds,
+        (),
+        left_out,
+        revision,
+        verified=dict(progress.verified),
+    )
 
 
 def name_unverified(mode: Verify, progress: Progress, log: Log) -> None:

@@ -15,49 +15,29 @@ What only one direction needs is imported there: a job's command waits for our i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
-from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ..errors import NothingThere, PathUnusable
-from ..ground.abandonable import watched
 from ..job import Log, StopRequest
-from ..values import replace
 from .common.choice import EVERYTHING, Choice
-from .common.file_errors import explain, local_trouble
-from .common.hashes import Hashes
+from .common.file_errors import explain
 from .common.progress import Progress
 from .common.rate_limit import RateLimit
 from .common.recorded_links import LinkPolicy
-from .common.retry import Retry
 from .common.workers import TransferStopped
 from .fetch.copy_tree import copy_tree
-from .fetch.index import Changed, Extra, FetchIndex, remove_extra
-from .fetch.large_file import unfinished_names
-from .fetch.plan import (
-    FetchPlan,
-    check_name,
-    check_room,
-    directories_above,
-    no_object,
-    nothing_there,
-    plan_tree,
-)
-from .local.staging import sweep
-from .model.listing import Entries
+from .fetch.index import Changed, Extra
+from .fetch.plan import nothing_there
+from .fetch_options import FetchOptions
 from .model.share import Share
-from .model.store import Entry, Listed, Store
+from .model.store import Entry
 from .model.url import Location
 from .open import Stores
-from .report import Report, name_unverified, said
+from .report import Report, fetched, said
 from .schemes import is_shared
 
 if TYPE_CHECKING:
-    from .fetch.head_start import HeadStart
-    from .fetch.verification.verifier import Verifier
     from .look_ahead import LookAhead
 
 __all__ = ["TransferStopped", "deliver", "fetch"]
@@ -108,249 +88,24 @@ def fetch(
     :class:`ArchiveInvalid`, :class:`SourceChanging`, :class:`UsageError` for a directory without ``tree``, the store's
     own refusals, and :class:`TransferStopped` within a second of ``stop``.
     """
-    share = share if is_shared(source) else None
+    options = FetchOptions(direct, tree, unpack, rename, changed, extra, links, choice)
     if not source.is_remote:
-        return _fetch_local(source, target_dir, direct, unpack, rename, changed, extra, choice, terminal, stop, log)
+        return _fetch_local(source, target_dir, options, terminal, stop, log)
     rate_limit = RateLimit(nodes)
     rate_limit.begin(stop)
+    from .store_fetch import StoreFetch
 
-    def watch() -> None:
-        if stop.is_set():
-            raise TransferStopped
-
-    store = stores.open(source)
-    from .fetch.verification.verifier import Verifier  # which a tree of this machine need not load, nor this one
-    from .look_ahead import LookAhead
-
-    verifier = Verifier(store, stores.verify)
-    retry = Retry(store.retry_window, stop, rate_limit=rate_limit, say=Progress(log, "fetching").trouble)
-    if look is None:
-        look = LookAhead(lambda: (store, retry), source, tree=tree and share is None)
-    root = target_dir if direct else target_dir / source.name
-    plain = share is None and choice.is_everything and links == "follow"
-    with ExitStack() as stack:
-        head_starts: list[HeadStart] = []
-
-        def seen(listing: Listed) -> None:
-            if not head_starts and not stop.is_set():
-                from .fetch.head_start import HeadStart  # for who has a long listing
-
-                head_starts.append(HeadStart(store, os.fspath(root), verifier, rate_limit, stop, log))
-                stack.callback(head_starts[0].close)
-            for one in head_starts:
-                one.seen(listing)
-
-        if plain and _is_new(root):
-            look.seen = seen
-        single, entries = look.found(watch)
-        if single is not None and unpack and _is_archive(source.name):
-            how = _Unpacking(direct, changed, extra)
-            return _unpack(stores, store, source, single, target_dir, verifier, rate_limit, how, terminal, stop, log)
-        if single is None and not tree:
-            raise watched(lambda: retry(lambda: no_object(store, source)), watch)
-        if single is None:
-            prefix = source.as_directory().path if source.path else ""
-            if entries is None:
-                listing = partial(retry, lambda: Entries.of(store.entries(prefix)))
-                entries = watched(lambda: _listed(share, source, listing), watch)
-            if not len(entries):
-                raise watched(lambda: retry(lambda: nothing_there(store, source)), watch)
-            if len(entries) == 1 and entries.keys[0] == prefix and entries.sizes[0]:
-                single = entries[0]  # its name ends in a slash, and it is an object like any other
-        if single is not None:
-            name = rename or source.name
-            check_name(name, source)
-            plan, root = FetchPlan.of((name, single)), target_dir
-            extra = "keep"  # a single file says nothing of its neighbours
-        else:
-            assert entries is not None
-            plan = plan_tree(entries, prefix, source)
-            if not choice.is_everything:
-                files = plan.files.where(map(choice.takes, plan.files.paths))
-                above = {above for path in files.paths for above in directories_above(path)}
-                plan = FetchPlan(tuple(one for one in plan.directories if one in above), files)
-        recorded: dict[str, Entry] = {}
-        if links == "record":
-            from .fetch.restore_links import restore, split
-
-            plan, recorded = split(plan)
-        progress = Progress(log, "fetching", terminal=terminal)
-        skipped, kept = _bring_what_changed(
-            store,
-            plan,
-            recorded,
-            os.fspath(root),
-            str(source),
-            changed,
-            extra,
-            choice,
-            verifier,
-            rate_limit,
-            progress,
-            stop,
-            log,
-            share,
-            head_starts[0] if head_starts else None,
-        )
-    landed = root / name if single is not None else root
-    report = _report(landed, progress.files, progress, skipped, kept, store.revision)
-    if choice.tell is not None:
-        return report
-    name_unverified(stores.verify, progress, log)
-    if recorded:
-        refused = restore(store, recorded, os.fspath(root), retry=retry, beat=watch)
-        for link, reason in refused:
-            log.warning("left out", name=link, reason=reason)
-        report = replace(report, left_out=(*report.left_out, *refused))
-    return said(report, "fetched", source, log)
-
-
-class _Unpacking(NamedTuple):
-    """What was said of an archive's content, as of a tree."""
-
-    direct: bool
-    changed: Changed
-    extra: Extra
-
-
-def _unpack(
-    stores: Stores,
-    store: Store,
-    source: Location,
-    single: Entry,
-    target_dir: Path,
-    verifier: Verifier,
-    rate_limit: RateLimit,
-    how: _Unpacking,
-    terminal: TextIO | None,
-    stop: StopRequest,
-    log: Log,
-) -> Report:
-    from .fetch.unpack import land, unpack_object
-
-    with Progress(log, "fetching", terminal=terminal) as progress:
-        way = unpack_object(
-            store,
-            source,
-            single,
-            verifier=verifier,
-            rate_limit=rate_limit,
-            progress=progress,
-            stop=stop,
-            log=log,
-        )
-        unpacked = land(source, single, target_dir, way, **how._asdict(), log=log)
-    report = _report(unpacked.root, unpacked.files, progress, unpacked.skipped, unpacked.kept, store.revision)
-    name_unverified(stores.verify, progress, log)
-    return said(report, "fetched", source, log)
-
-
-def _is_new(root: Path) -> bool:
-    """Whether there is nothing to compare with."""
-    try:
-        return not os.path.lexists(root) or not os.listdir(root)
-    except OSError:  # a file, say, of which the fetch will have words
-        return False
-
-
-def _report(
-    root: Path, files: int, progress: Progress, skipped: int, kept: Sequence[str], revision: str = ""
-) -> Report:
-    left_out = tuple((path, "changed here since it was fetched, and kept") for path in kept)
-    return Report(
-        str(root),
-        files,
-        progress.bytes,
-        skipped,
-        progress.seconds,
-        (),
-        left_out,
-        revision,
-        verified=dict(progress.verified),
-    )
-
-
-def _listed(share: Share | None, source: Location, listing: Callable[[], Entries]) -> Entries:
-    if share is None:
-        return listing()
-    from .fetch.shared import listed_once  # which a node alone need not load
-
-    return listed_once(share, str(source), listing)
-
-
-def _bring_what_changed(
-    store: Store,
-    plan: FetchPlan,
-    links: Collection[str],
-    root: str,
-    source: str,
-    changed: Changed,
-    extra: Extra,
-    choice: Choice,
-    verifier: Verifier,
-    rate_limit: RateLimit,
-    progress: Progress,
-    stop: StopRequest,
-    log: Log,
-    share: Share | None,
-    head_start: HeadStart | None,
-) -> tuple[int, list[str]]:
-    """Bring what is not here yet as it is there; returns how many files were, and those that somebody changed here.
-
-    Where files that the source does not have are deleted, ``links`` are spared.
-    """
-    from .fetch.download import bring_all
-
-    if head_start is not None:
-        head_start.settle()
-    early = head_start.partials if head_start is not None else []
-    way = None
-    if share is not None:
-        from .fetch.shared import bring_shared  # which a node alone need not load
-
-        way = partial(bring_shared, share, source)
-    if choice.tell is not None:
-        known = FetchIndex(root, source) if os.path.isdir(root) else FetchIndex.nowhere()
-        standing = known.stand(plan.files)
-        known.close(False)
-        choice.rehearse((path, entry.size) for path, entry in standing.wanted(changed))
-        return standing.same, list(standing.changed.paths) if changed == "keep" else []
-    with local_trouble(root):
-        index = FetchIndex(root, source)
-        complete = False
-        try:
-            standing = index.stand(plan.files)
-            touched = list(standing.changed.paths)
-            if touched:
-                log.warning("changed here since the last fetch", files=len(touched), first=touched[0], now=changed)
-            needed = FetchPlan(plan.directories, standing.wanted(changed))
-            check_room(needed, root, early)
-            if not index.finished:
-                sweep(root, ("", *plan.directories), unfinished_names(needed.files, root).union(early))
-            if len(needed.files):
-                index.begin()
-            progress.expect(len(needed.files), needed.bytes)
-            land = partial(head_start.land, index=index, progress=progress) if head_start is not None else None
-            with progress:
-                bring_all(
-                    store,
-                    needed,
-                    root,
-                    index,
-                    rate_limit=rate_limit,
-                    progress=progress,
-                    stop=stop,
-                    way=way,
-                    verifier=verifier,
-                    land=land,
-                )
-            if extra == "delete":
-                removed = remove_extra(root, Hashes(chain(links, plan.files.paths)), set(plan.directories))
-                log.info("removed what the source does not have", files=removed)
-            complete = True
-        finally:
-            index.close(complete)
-    return standing.same, touched if changed == "keep" else []
+    return StoreFetch(
+        stores,
+        source,
+        target_dir,
+        options,
+        rate_limit=rate_limit,
+        share=share if is_shared(source) else None,
+        terminal=terminal,
+        stop=stop,
+        log=log,
+    ).run(look)
 
 
 def deliver(
@@ -390,12 +145,7 @@ def deliver(
 def _fetch_local(
     source: Location,
     target_dir: Path,
-    direct: bool,
-    unpack: bool,
-    rename: str,
-    changed: Changed,
-    extra: Extra,
-    choice: Choice,
+    options: FetchOptions,
     terminal: TextIO | None,
     stop: StopRequest,
     log: Log,
@@ -407,27 +157,49 @@ def _fetch_local(
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise _no_such_path(place) from error
         raise explain(error, place, "cannot read what is to be fetched") from error
-    if os.path.isfile(place) and unpack and _is_archive(place.name):
-        from .fetch.unpack import land, unpack_file
-
-        entry = Entry(os.fspath(place), found.st_size, f"{found.st_mtime_ns:x}")
-        way = unpack_file(place, source, entry, stop=stop, log=log)
-        with Progress(log, "unpacking", terminal=terminal) as progress:
-            tree = land(source, entry, target_dir, way, direct=direct, changed=changed, extra=extra, log=log)
-            progress.add(entry.size if tree.files else 0)
-        return _report(tree.root, tree.files, progress, tree.skipped, tree.kept)
+    if os.path.isfile(place) and options.unpack and _is_archive(place.name):
+        return _unpack_local(source, place, found, target_dir, options, terminal, stop, log)
     if not (place.is_dir() or place.is_file()):
         raise PathUnusable("neither a file nor a directory", where=str(place))
-    root = target_dir if direct and place.is_dir() else target_dir / (rename or place.name)
+    root = target_dir if options.direct and place.is_dir() else target_dir / (options.rename or place.name)
     if root.exists() and os.path.samefile(place, root):
         log.info("already in place", path=str(root))
         return Report(str(root), skipped=1)
+    choice = options.choice
     with Progress(log, "copying", terminal=terminal) as progress:
-        unchanged, left_out = copy_tree(place, root, extra=extra, choice=choice, progress=progress, stop=stop)
+        unchanged, left_out = copy_tree(place, root, extra=options.extra, choice=choice, progress=progress, stop=stop)
     report = Report(str(root), progress.files, progress.bytes, unchanged, progress.seconds, (), tuple(left_out))
     if choice.tell is not None:
         return report
     return said(report, "copied", source, log)
+
+
+def _unpack_local(
+    source: Location,
+    place: Path,
+    found: os.stat_result,
+    target_dir: Path,
+    options: FetchOptions,
+    terminal: TextIO | None,
+    stop: StopRequest,
+    log: Log,
+) -> Report:
+    from .fetch.unpack import land, unpack_file
+
+    entry = Entry(os.fspath(place), found.st_size, f"{found.st_mtime_ns:x}")
+    with Progress(log, "unpacking", terminal=terminal) as progress:
+        tree = land(
+            source,
+            entry,
+            target_dir,
+            unpack_file(place, source, entry, stop=stop, log=log),
+            direct=options.direct,
+            changed=options.changed,
+            extra=options.extra,
+            log=log,
+        )
+        progress.add(entry.size if tree.files else 0)
+    return fetched(tree.root, tree.files, progress, tree.skipped, tree.kept)
 
 
 def _is_archive(name: str) -> bool:

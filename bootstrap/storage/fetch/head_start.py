@@ -50,7 +50,7 @@ class Early(NamedTuple):
 
 
 class HeadStart:
-    """One fetch's, into ``root``. :meth:`close` it, whatever happened."""
+    """One fetch's, into ``root``. Use it as a context manager: :meth:`close` it, whatever happened."""
 
     def __init__(
         self, store: Store, root: str, verifier: Verifier, rate_limit: RateLimit, stop: StopRequest, log: Log
@@ -73,9 +73,15 @@ class HeadStart:
         self._room = 0  # bytes that may still come
         self._made = False
 
+    def __enter__(self) -> HeadStart:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def seen(self, listing: Listed) -> None:
-        """What is listed so far, while more is to come. From the thread that lists."""
-        if self._store.pipeline is None or self._enough.is_set():
+        """What is listed so far, while more is to come: only now it begins. From the thread that lists."""
+        if self._store.pipeline is None or self._enough.is_set() or self._stop.is_set():
             return
         if len(listing) < self._taken:  # it was begun anew
             self._taken = 0
