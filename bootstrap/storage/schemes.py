@@ -12,7 +12,7 @@ import re
 
 from ..errors import UrlInvalid, UrlSchemeUnknown
 from ..ground.patterns import pattern
-from .file_systems.scheme import ABFS, AZ, GS, HDFS, OSS, SFTP
+from .file_systems.scheme import ABFS, ABFSS, AZ, GCS, GS, HDFS, OSS, SFTP
 from .git.scheme import GIT_FILE, GIT_HTTP, GIT_HTTPS, GIT_SSH
 from .hub.scheme import HF
 from .local.scheme import FILE
@@ -35,8 +35,10 @@ SCHEMES: dict[str, Scheme] = {
         GIT_FILE,
         HF,
         GS,
+        GCS,
         AZ,
         ABFS,
+        ABFSS,
         OSS,
         SFTP,
         HDFS,

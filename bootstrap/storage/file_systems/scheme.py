@@ -1,4 +1,6 @@
-"""``gs://``, ``az://``, ``abfs://``, ``oss://``, ``sftp://``, ``hdfs://``: each with the package that brings it."""
+"""``gs://``, ``az://``, ``abfs://``, ``oss://``, ``sftp://``, ``hdfs://``, and what else some of them are called: each
+with the package that brings it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ def scheme(
             remedy = (
                 f"install our wheel with its extra: pip install 'modelarts_bootstrap-VERSION-py3-none-any.whl[{extra}]'"
             )
-            if name in ("gs", "oss"):
+            if name in ("gs", "gcs", "oss"):
                 remedy += (
                     ", or write s3://bucket/key and put the store's address into S3_ENDPOINT: it speaks S3 as well"
                 )
@@ -148,15 +150,32 @@ def _sftp() -> Any:
     return KnownHostsOnly
 
 
-GS = scheme(
-    "gs",
-    "gcsfs",
-    "gcs",
-    FileSystem("gs"),
-    parse=_in_bucket("gs"),
-    example="gs://bucket/prefix/",
-    secrets=("GOOGLE_APPLICATION_CREDENTIALS", "FSSPEC_GS_TOKEN", "FSSPEC_GCS_TOKEN"),
-)
+def _google(name: str) -> Scheme:
+    return scheme(
+        name,
+        "gcsfs",
+        "gcs",
+        FileSystem(name),
+        parse=_in_bucket(name),
+        example=f"{name}://bucket/prefix/",
+        secrets=("GOOGLE_APPLICATION_CREDENTIALS", "FSSPEC_GS_TOKEN", "FSSPEC_GCS_TOKEN"),
+    )
+
+
+def _azure(name: str) -> Scheme:
+    return scheme(
+        name,
+        "adlfs",
+        "azure",
+        FileSystem(name, _account),
+        parse=_in_container(name),
+        example=f"{name}://container/prefix/",
+        secrets=_AZURE_SECRETS,
+    )
+
+
+GS, GCS = _google("gs"), _google("gcs")  # the latter is fsspec's own name
+AZ, ABFS, ABFSS = _azure("az"), _azure("abfs"), _azure("abfss")  # the last is what Azure's portal shows
 OSS = scheme(
     "oss",
     "ossfs",
@@ -170,24 +189,6 @@ OSS = scheme(
         "FSSPEC_OSS_SECRET",
         "FSSPEC_OSS_TOKEN",
     ),
-)
-AZ = scheme(
-    "az",
-    "adlfs",
-    "azure",
-    FileSystem("az", _account),
-    parse=_in_container("az"),
-    example="az://container/prefix/",
-    secrets=_AZURE_SECRETS,
-)
-ABFS = scheme(
-    "abfs",
-    "adlfs",
-    "azure",
-    FileSystem("abfs", _account),
-    parse=_in_container("abfs"),
-    example="abfs://container/prefix/",
-    secrets=_AZURE_SECRETS,
 )
 SFTP = scheme(
     "sftp",

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 
-# A revision with slashes is one of the hub's own: refs/pr/7, refs/convert/parquet.
+# A revision with slashes is one of the hub's own: refs/pr/7, refs/convert/parquet. Others have them as %2F.
 _PLACE = pattern(
     r"(?P<kind>(?:datasets|spaces)/)?(?P<repo>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*|(?![^@])))"
-    r"(?:@(?P<revision>refs/(?:pr|convert)/[\w.-]+|[A-Za-z0-9][\w.-]*))?(?:/(?P<path>.*))?",
+    r"(?:@(?P<revision>refs/(?:pr|convert)/[\w.-]+|[A-Za-z0-9](?:[\w.+-]|%[0-9A-Fa-f]{2})*))?(?:/(?P<path>.*))?",
     re.ASCII | re.DOTALL,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,8 @@ class HubStore(ReadOnly):
     def __init__(self, location: Location, surroundings: Surroundings) -> None:
         super().__init__(f"hf://{location.bucket}")
         self.retry_window = RetryWindow(surroundings.retry_window)
-        name, _, self._wanted = location.bucket.partition("@")
+        name, _, revision = location.bucket.partition("@")
+        self._wanted = urllib.parse.unquote(revision)
         kind, _, rest = name.partition("/")
         self._kind = _KINDS.get(kind, "model")
         self._name = rest if kind in _KINDS else name
@@ -106,7 +108,7 @@ class HubStore(ReadOnly):
             remedy = "check the name; a private one needs HF_TOKEN"
             return NothingThere("there is no such repository on the hub", where=self.url, why=why, remedy=remedy)
         if "RevisionNotFoundError" in names:
-            remedy = "check what stands behind the @: a branch, a tag or a commit"
+            remedy = "check what stands behind the @: a branch, a tag or a commit (a slash in its name is written %2F)"
             return NothingThere("there is no such revision on the hub", where=self.url, why=why, remedy=remedy)
         if "OfflineModeIsEnabled" in names or "HFValidationError" in names:
             remedy = "take HF_HUB_OFFLINE away" if "OfflineModeIsEnabled" in names else "check the name"

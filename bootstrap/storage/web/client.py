@@ -31,6 +31,7 @@ _SLOWEST = 1 << 10  # bytes a second; less is as good as nothing
 _HEAD_TIMEOUT = 60.0  # seconds for an answer's head, however it drips
 _KEPT = 16  # connections to one server that wait for the next request
 _CHUNK = 256 << 10
+_ASCII = "".join(map(chr, range(33, 127)))
 _DRAINED = 64 << 10  # bytes of a redirect's body that are read to keep its connection
 
 Connection = http.client.HTTPConnection
@@ -208,7 +209,10 @@ def _origin(url: str) -> str:
 
 
 def _followed(place: str, target: str) -> str:
-    """Where a redirect leads; a user and a password in it are not used, since nobody here has given them."""
+    """Where a redirect leads; a user and a password in it are not used, since nobody here has given them. Bytes that no
+    header may have are escaped, as browsers do it: file names are UTF-8 there.
+    """
+    target = urllib.parse.quote(target.encode("latin-1", "replace"), safe=_ASCII)
     try:
         parts = urllib.parse.urlsplit(urllib.parse.urljoin(place, target))
         host, port = parts.hostname, parts.port

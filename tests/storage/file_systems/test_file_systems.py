@@ -304,7 +304,8 @@ def test_a_malformed_url_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("url", "package", "extra"),
-    [("gs://bkt/k", "gcsfs", "gcs"), ("az://con/k", "adlfs", "azure"),
+    [("gs://bkt/k", "gcsfs", "gcs"), ("gcs://bkt/k", "gcsfs", "gcs"),
+     ("abfss://con@acc.dfs.core.windows.net/k", "adlfs", "azure"), ("az://con/k", "adlfs", "azure"),
      ("abfs://con@acc.dfs.core.windows.net/k", "adlfs", "azure"),
      ("oss://bkt/k", "ossfs", "oss"), ("sftp://h/p", "paramiko", "sftp"), ("hdfs://h:8020/p", "pyarrow", "hdfs")],
 )  # fmt: skip

@@ -31,7 +31,7 @@ class Hub:
 
     def __init__(self, web: Web, cdn: Web) -> None:
         self.web, self.cdn, self.url = web, cdn, web.url
-        self.serve("models", "org/model", "", ("main", "v1", COMMIT))
+        self.serve("models", "org/model", "", ("main", "v1", "feature%2Fx", COMMIT))
         self.serve("datasets", "org/data", "/datasets", ("main", COMMIT))
         web.put("/api/models/org/gated/revision/main", status=403, headers={"X-Error-Code": "GatedRepo"})
         web.put("/api/models/org/absent/revision/main", status=404, headers={"X-Error-Code": "RepoNotFound"})
@@ -80,6 +80,7 @@ def mover_of(hub: Hub | str, masked: list[str] | None = None, **environ: str) ->
         ("hf://org/model@v1.0/sub/x", "org/model@v1.0", "sub/x", "x"),
         ("hf://datasets/org/data@refs/pr/7/a/", "datasets/org/data@refs/pr/7", "a/", "a"),
         ("hf://gpt2@main", "gpt2@main", "", "gpt2"),
+        ("hf://org/model@feature%2Fx/sub/x", "org/model@feature%2Fx", "sub/x", "x"),
     ],
 )
 def test_a_repository_is_written_as_the_hub_writes_it(text: str, bucket: str, path: str, name: str) -> None:
@@ -105,7 +106,14 @@ def test_nothing_is_delivered_to_a_hub_and_its_package_is_an_extra(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "url", ["hf://org/model", "hf://org/model@v1", f"hf://org/model@{COMMIT}", "hf://datasets/org/data@main"]
+    "url",
+    [
+        "hf://org/model",
+        "hf://org/model@v1",
+        "hf://org/model@feature%2Fx",
+        f"hf://org/model@{COMMIT}",
+        "hf://datasets/org/data@main",
+    ],
 )
 def test_a_revision_comes_whole_and_its_commit_is_told(hub: Hub, tmp_path: Path, url: str) -> None:
     report = mover_of(hub).fetch(url, tmp_path / "to")

@@ -256,6 +256,12 @@ def test_redirects_are_followed_and_secrets_stay_with_their_server(web: Web, mov
     assert "SECRET" not in str(mover.log.lines)
 
 
+def test_a_redirect_whose_address_is_not_escaped(web: Web, mover: Mover, tmp_path: Path) -> None:
+    web.put("/%E6%95%B0/x%20y", b"content")
+    mover.fetch(web.put("/x", redirect="/\u6570/x y".encode().decode("latin-1")), tmp_path)
+    assert (tmp_path / "x").read_bytes() == b"content"
+
+
 def test_a_user_of_a_url_is_masked_from_then_on(web: Web, tmp_path: Path) -> None:
     masked: list[str] = []
     mover = mover_of(mask=lambda name, value: masked.append(value))
