@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -325,6 +326,14 @@ def test_an_extra_is_in_pyproject_for_every_scheme_that_names_one() -> None:
     project = (Path(__file__).parents[3] / "pyproject.toml").read_text()
     for extra in ("gcs", "azure", "oss", "sftp", "hdfs"):
         assert f"\n{extra} = [" in project
+
+
+@pytest.mark.parametrize("scheme", ["gs", "gcs", "az", "abfs", "abfss", "oss", "hdfs"])
+def test_fsspec_knows_each_by_itself(scheme: str) -> None:
+    from fsspec.registry import known_implementations
+
+    opened = inspect.getclosurevars(SCHEMES[scheme].open).nonlocals["kind"]
+    assert opened.protocol in known_implementations
 
 
 def test_no_library_is_loaded_by_a_job_that_does_not_use_it() -> None:
