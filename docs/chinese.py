@@ -1,4 +1,7 @@
-"""What docs/zh/ says of settings and exit codes; ``docs/generate.py`` puts it beside the code's own facts."""
+"""What docs/zh/ says of settings; ``docs/generate.py`` puts it beside the code's own facts.
+
+Errors have their Chinese in ``bootstrap/diagnosis/own.py``, since a run says it as well.
+"""
 
 GROUPS = {
     "What to run": "运行什么",
@@ -83,76 +86,4 @@ SETTINGS = {
     "wait_for_output": "命令结束后，等待所有还拿着它输出的进程（run_train.sh：是）",
     "timeout": "运行超过 SECONDS 就停止命令（0：从不）",
     "stall_timeout": "SECONDS 内没有动静（怎样算由 --stall-when 决定）就停止命令，先保存调用栈（0：从不）",
-}
-
-CAUSES = {
-    "internal": ("引导程序自己的缺陷；记录或指出的文件里有调用栈", "连同运行记录一起报告"),
-    "usage": ("选项或 BOOTSTRAP_ 变量的值不能用", "看 bootstrap run --help"),
-    "platform-incomplete": ("平台的环境变量只设了一半，或互相矛盾", "补上指出的变量，或用 --platform NAME 指定"),
-    "cluster-mismatch": ("主机名单与节点数或本节点序号对不上", "把指出的变量与作业的节点数对照"),
-    "declaration-unreadable": ("平台的输入输出 JSON（MA_INPUTS、MA_OUTPUTS）读不懂", "检查该变量的 JSON"),
-    "url-invalid": (
-        "URL 写错了：没有桶、没有路径或有非法字符",
-        "写成 obs://桶/前缀/、s3://桶/前缀/、file:///路径 或普通路径",
-    ),
-    "url-scheme": ("不认识的 URL 协议", "用 obs://、s3://、file:// 或普通路径；其他协议见 docs/sources.md"),
-    "credentials-missing": (
-        "找不到对象存储的访问密钥",
-        "设置 S3_ACCESS_KEY_ID 和 S3_SECRET_ACCESS_KEY（临时密钥还要安全令牌）",
-    ),
-    "credentials-rejected": ("对象存储不接受这个密钥或签名", "检查 AK/SK；临时密钥还要检查安全令牌"),
-    "permission-denied": ("密钥有效，但没有这项权限", "给密钥的主人列举、读取或写入的权限"),
-    "bucket-missing": ("这个地址上没有这个桶", "检查桶名和地址的区域"),
-    "nothing-there": ("前缀下没有对象，或路径上没有文件", "检查路径；目录的 URL 以 / 结尾"),
-    "endpoint-wrong": (
-        "地址属于别的区域，或要求另一种寻址方式",
-        "把 S3_ENDPOINT 设为桶所在区域，或用 --addressing virtual|path",
-    ),
-    "names-unsafe": ("对象名在这里不能成为文件：会跑出目录，或与目录重名", "改对象名"),
-    "archive-invalid": ("压缩包损坏、格式未知，或含有不能解开的成员", "重新制作压缩包"),
-    "path-unusable": ("这个用户不能读写本地路径（只读、属主、权限，或不是目录）", "看指出的路径的属主和权限"),
-    "disk-full": ("空间或 inode 不够存放要下载或写入的内容", "腾出空间，或换到更大的盘，如 /cache"),
-    "secret-unreadable": ("加密的变量或密钥文件无法解密或读取", "检查密钥文件和密文"),
-    "requirements-failed": (
-        "代码的 Python 依赖装不上（没有该版本、没有 pip 或没有网络）",
-        "看上面 pip 的输出，或做进镜像",
-    ),
-    "job-file-invalid": ("作业文件里的字段、名字或值不能用", "按指出的行修改"),
-    "processes-cut-short": (
-        "命令成功了，但留下的进程被终止，它们要写的内容可能缺失",
-        "脚本里对用 & 启动的进程写 wait，或设 --wait-for-output",
-    ),
-    "target-taken": (
-        "输出的目标处已有别的作业的结果（--existing-outputs refuse）",
-        "换一个 URL，或用 --existing-outputs warn 或 version",
-    ),
-    "command-not-executable": ("命令找到了，但不能执行", "加执行权限，或在前面写解释器"),
-    "command-not-found": ("下载之后，命令或它的脚本并不存在", "检查路径：代码在最后一级目录下"),
-    "request-refused": (
-        "对象存储出于自己的理由拒绝了请求，下一个同样的请求也会被拒绝",
-        "看上面对象存储给出的代码和文字",
-    ),
-    "support-missing": ("URL 协议所需的 Python 包或程序在这台机器上没有", "安装上面指出的附加包（extra）或程序"),
-    "checksum-wrong": (
-        "取到的内容与校验和不符（URL 中的 #sha256=...，或模型站点给出的值）",
-        "核对 URL 与校验和：其中之一属于另一个文件",
-    ),
-    "store-unavailable": ("直到期限，对象存储没有应答或只返回错误", "过一会儿重试"),
-    "name-unresolved": ("直到期限，主机名无法解析", "检查名字和 DNS"),
-    "interface-missing": ("要求的网卡不存在、没启用或没有地址", "换网卡，或在别的节点上重试"),
-    "peers-missing": ("直到期限，作业的其他节点没有出现", "看其他节点为什么没启动"),
-    "clock-skewed": ("本机时钟与对象存储相差太大", "校准时钟，或在别的节点上重试"),
-    "keys-unavailable": ("提供密钥的服务在期限内没有应答", "重试；检查该服务的地址和网络"),
-    "credentials-expired": ("临时密钥到期，读不到更新的", "换用能持续更新的密钥来源"),
-    "outputs-undelivered": ("命令成功了，但输出没能全部送到", "文件还在盘上；看上面的原因"),
-    "cannot-start": ("系统拒绝启动命令的进程（限额或内存）", "检查限额和内存"),
-    "source-changing": ("下载或送出的内容在读取时一直在变或消失", "等写它的人写完"),
-    "node-lost": (
-        "作业的另一个节点不声不响地消失了，本节点的命令没有它无法继续",
-        "看平台对指出的节点怎么说；换节点重试可能成功",
-    ),
-    "preflight-failed": (
-        "启动前的检查（--preflight full）发现作业会失败，且没有别的原因编号可用",
-        "用相同参数运行 bootstrap doctor",
-    ),
 }

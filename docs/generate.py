@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bootstrap.diagnosis.catalogue import entries
+from bootstrap.diagnosis.own import CHINESE
 from bootstrap.errors import catalogue
 from bootstrap.settings import Knob, flag, knobs, option, variable
 
@@ -72,7 +73,7 @@ def exit_codes(chinese: bool = False) -> str:
     for kind in catalogue():
         cause, remedy = (kind.meaning, kind.remedy_hint)
         if chinese:
-            cause, remedy = zh.CAUSES.get(kind.id, (cause, remedy))
+            cause, remedy = CHINESE[kind.id]
         verdict = yes if kind.code >= 200 else no
         lines.append(f"| {kind.code} | `{kind.id}` | {verdict} | {cell(cause)} | {cell(remedy)} |")
     return "\n".join([*lines, ""])

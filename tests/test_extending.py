@@ -1,4 +1,6 @@
-"""README says that a new platform, launcher or subcommand is one file and one line in a table: the tables, read."""
+"""docs/architecture.md says that a new platform, launcher or subcommand is one file and one line in a table: the
+tables, read. Those of schemes are read in ``storage/test_schemes.py``.
+"""
 
 from __future__ import annotations
 

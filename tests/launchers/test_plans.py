@@ -120,7 +120,7 @@ ALONE: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(LAUNCHERS.keys() - {"ascend"}))  # of which test_per_device tells
+@pytest.mark.parametrize("name", sorted(ALONE))  # test_per_device tells of ascend
 def test_a_single_node_is_itself_with_each_launcher(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     made = plan(name, situation(**SINGLE))
