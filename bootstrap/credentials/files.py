@@ -16,7 +16,7 @@ from .names import is_secret_part
 LARGEST = 1 << 20
 """Bytes. A file larger than this is no secret, and a device that never ends must not fill our memory."""
 
-REWRITE_PATIENCE = 1.0
+REWRITE_WINDOW = 1.0
 """Seconds that a file in the middle of being rewritten in place is given to become whole."""
 
 
@@ -49,7 +49,7 @@ class SecretFiles:
         """
         import configparser
 
-        until = time.monotonic() + REWRITE_PATIENCE
+        until = time.monotonic() + REWRITE_WINDOW
         while True:
             try:
                 return self._profile(name, path, profile)
@@ -97,7 +97,7 @@ class SecretFiles:
 def unchanged_while(read: Callable[[], dict[str, str]]) -> dict[str, str]:
     """Values of files that belong together: read until two readings agree, so that no rotation splits a pair."""
     values = read()
-    until = time.monotonic() + REWRITE_PATIENCE
+    until = time.monotonic() + REWRITE_WINDOW
     while (again := read()) != values and time.monotonic() < until:
         values = again
     return again

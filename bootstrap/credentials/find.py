@@ -87,7 +87,7 @@ class Keyring:
         self._lock = threading.Lock()
         self._rejected: set[tuple[str, str, str]] = set()
         self._current: Credentials | None = None
-        self._outlasting: Credentials | None = None  # keys of which it was said that nothing newer can be read
+        self._kept_on: Credentials | None = None  # keys of which it was said that nothing newer can be read
         self._former: list[Credentials] = []
 
     def __call__(self) -> Credentials:
@@ -107,9 +107,9 @@ class Keyring:
                     raise
                 # A place that is being rewritten, or has hiccups: the keys in hand are still good. Said once, since in
                 # their last minute every request asks.
-                if self._outlasting is not before:
+                if self._kept_on is not before:
                     self._log.warning("keys could not be read again; those in hand still last", why=str(error))
-                    self._outlasting = before
+                    self._kept_on = before
                 return before
             if before is None:
                 self._announce("object store keys found", self._current)

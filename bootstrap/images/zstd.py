@@ -54,7 +54,7 @@ class _Program(io.RawIOBase):
         self._process = subprocess.Popen(
             ["zstd", "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        threading.Thread(target=self._feed, args=(stream,), daemon=True).start()
+        threading.Thread(target=self._feed, args=(stream,), name="zstd", daemon=True).start()
 
     def _feed(self, stream: IO[bytes]) -> None:
         assert self._process.stdin is not None

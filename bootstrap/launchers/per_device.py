@@ -105,8 +105,10 @@ class _Crew:
             start_new_session=True,
         )
         self._running.append(process)
-        copied = threading.Thread(target=self._copy, args=(process, log), daemon=True)
-        watched = threading.Thread(target=self._watch, args=(process, device, copied), daemon=True)
+        index = device.index
+        copied = threading.Thread(target=self._copy, args=(process, log), name=f"log-{index}", daemon=True)
+        ended = (process, device, copied)
+        watched = threading.Thread(target=self._watch, args=ended, name=f"device-{index}", daemon=True)
         for thread in (copied, watched):
             thread.start()
             self._threads.append(thread)

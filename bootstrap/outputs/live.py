@@ -35,7 +35,9 @@ class Schedule:
     """When the next round begins, from how the last one went."""
 
     def __init__(self, interval: float) -> None:
-        self._interval, self._pause = interval, interval
+        self._interval = interval
+        longest = max(interval, _LONGEST_PAUSE)
+        self._failing = Backoff(min(2 * interval, longest), longest, spread=0.0)
         self._soon, self._moving = Backoff(_SOON, interval), set[tuple[int, str]]()
 
     def pause(self, publishers: Sequence[Publisher], *, worked: bool) -> float:
@@ -45,14 +47,13 @@ class Schedule:
             self._moving = moving
             self._soon.reset()
         if not worked:
-            self._pause = min(2 * max(self._pause, self._interval), max(self._interval, _LONGEST_PAUSE))
-        elif any(each.behind for each in publishers):
-            self._pause = 0.0
-        elif moving:
-            self._pause = min(max(self._soon.next(), self._least(publishers)), self._interval)
-        else:
-            self._pause = max(self._interval - self._lead(publishers), self._least(publishers))
-        return self._pause
+            return self._failing.next()
+        self._failing.reset()
+        if any(each.behind for each in publishers):
+            return 0.0
+        if moving:
+            return min(max(self._soon.next(), self._least(publishers)), self._interval)
+        return max(self._interval - self._lead(publishers), self._least(publishers))
 
     def _lead(self, publishers: Sequence[Publisher]) -> float:
         return min(sum(each.lead for each in publishers), _LEAD * self._interval)

@@ -145,7 +145,7 @@ def _start(number: int, part: NodePart, say: Say) -> threading.Thread:
         for line in output:
             say(f"[node {number}] {line.decode(errors='replace').rstrip()}")
 
-    thread = threading.Thread(target=read, daemon=True)
+    thread = threading.Thread(target=read, name=f"lines-{number}", daemon=True)
     thread.start()
     return thread
 

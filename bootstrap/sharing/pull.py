@@ -123,13 +123,13 @@ class Pulling:
                 continue
             if owner.block_since:  # as fast as the nodes' own network is
                 seconds = owner.receiving + now - owner.block_since
-                pace = max(1, owner.bytes) / max(0.001, seconds)
-                slow = seconds > _AT_LEAST and left / pace > max(_AT_LEAST, 2 * current.size / rate)
+                speed = max(1, owner.bytes) / max(0.001, seconds)
+                slow = seconds > _AT_LEAST and left / speed > max(_AT_LEAST, 2 * current.size / rate)
             else:  # the store serves it later, or more slowly, than us
-                pace, slow = 0.0, now - owner.begun_at > 2 * self._took + _AT_LEAST
+                speed, slow = 0.0, now - owner.begun_at > 2 * self._took + _AT_LEAST
             if slow and owner.waiting:
                 self._back += [owner.waiting.pop() for _ in range(min(_BATCH, len(owner.waiting)))]
-            elif slow and pace < rate / 10:
+            elif slow and speed < rate / 10:
                 self._give_up(owner)
 
     def _give_up(self, owner: _Owner) -> None:

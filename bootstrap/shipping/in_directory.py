@@ -64,7 +64,7 @@ class InDirectory(Succession):
         """While it lasts no plain name changes; gives what a name of ours is to be called, for who makes it now.
         Raises :class:`OSError` where there is no turn to be had.
         """
-        with self._turns.turn(self.patience):
+        with self._turns.turn(self.longest_wait):
             self._decide()
             yield self._called
 

@@ -67,7 +67,7 @@ class Succession:
         self.overtaken = False
         self.overtaken_by = ""
         """When the attempt began that has overtaken us, if one has."""
-        self.patience = math.inf
+        self.longest_wait = math.inf
         """Seconds that may be spent on waiting for others, at most."""
         self._stores, self._target, self._names = stores, target, tuple(names)
         self._node, self._scratch, self._log = node, scratch, log

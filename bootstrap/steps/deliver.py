@@ -69,7 +69,7 @@ def _log(run: Run, found: Found, decided: Decided, time_is_up: Moment) -> None:
     job = decided.job
     if job.log:
         assert found.link is not None and found.link.shipper is not None  # see with_access
-        found.link.shipper.succession.patience = time_is_up.left / 4
+        found.link.shipper.succession.longest_wait = time_is_up.left / 4
         failed = found.link.shipper.deliver(time_is_up)
         for path, why in failed:
             run.console.warning(f"the log was not delivered and stays in {path}: {why}")

@@ -66,10 +66,10 @@ def close_to_others(run: Run) -> None:
         run.console.debug(note)
 
 
-def read_keys(job: Job, keyring: Keyring, run: Run, patience: float) -> None:
+def read_keys(job: Job, keyring: Keyring, run: Run, window: float) -> None:
     """Read the keys now if this job needs any, so that their absence is known before hours of training.
 
-    A service that does not answer is asked again for ``patience`` seconds: a pod's agent may start later than we. A job
+    A service that does not answer is asked again for ``window`` seconds: a pod's agent may start later than we. A job
     that only loses its log without them goes on, with a warning.
     """
     log = run.console
@@ -84,20 +84,20 @@ def read_keys(job: Job, keyring: Keyring, run: Run, patience: float) -> None:
         if not needed:
             log.warning("the log cannot be delivered yet: the service that keys come from does not answer")
             return
-        _ask_again(keyring, run, patience)
+        _ask_again(keyring, run, window)
     except BootstrapError as error:
         if needed:
             raise
         log.warning(f"the log will not be delivered: {error}")
 
 
-def _ask_again(keyring: Keyring, run: Run, patience: float) -> None:
+def _ask_again(keyring: Keyring, run: Run, window: float) -> None:
     from ..storage.common.progress import Progress  # most jobs have their keys at once
     from ..storage.common.retry import Retry
     from ..storage.model.store import RetryWindow
 
     say = Progress(run.console, "looking for keys").trouble
-    Retry(RetryWindow(patience), run.signals.stop, say=say)(keyring)
+    Retry(RetryWindow(window), run.signals.stop, say=say)(keyring)
 
 
 def _remote(url: str) -> bool:

@@ -115,10 +115,10 @@ class Node:
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.told = self._line()
 
-    def meet(self, cards: Sequence[str]) -> None:
+    def meet(self, addresses: Sequence[str]) -> None:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # killed by now
-            self.process.stdin.write(f"{json.dumps(list(cards))}\n")
+            self.process.stdin.write(f"{json.dumps(list(addresses))}\n")
             self.process.stdin.flush()
 
     def fetched(self) -> dict[str, int]:
@@ -170,14 +170,14 @@ def run(plan: Plan, bucket: Bucket, content: Mapping[str, bytes], work: Path) ->
             return made
 
         nodes = [start(rank) for rank in range(plan.nodes)]
-        cards = []
+        addresses = []
         for rank, one in enumerate(nodes):
             port, what = one.told.split()
             if rank in plan.flips:
                 port = str(stack.enter_context(flipping(int(port), plan.flips[rank], happened)))
-            cards.append(f"{port} {what}")
+            addresses.append(f"{port} {what}")
         for one in nodes:
-            one.meet(cards)
+            one.meet(addresses)
         began = time.monotonic()
         for rank, moment in sorted(plan.kills.items(), key=lambda kill: kill[1]):
             time.sleep(max(0.0, began + moment - time.monotonic()))

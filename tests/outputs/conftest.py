@@ -94,9 +94,9 @@ class Place:
         return found
 
 
-def stores_of(store: Store, endpoint: str = "", patience: float = 5.0) -> Stores:
+def stores_of(store: Store, endpoint: str = "", window: float = 5.0) -> Stores:
     credentials = Credentials(store.access_key, store.secret_key, source="the test")
-    place = Endpoint(endpoint or store.endpoint, region=store.region, addressing="path", retry_window=patience)
+    place = Endpoint(endpoint or store.endpoint, region=store.region, addressing="path", retry_window=window)
     return Stores(place, lambda: credentials, Heard())
 
 

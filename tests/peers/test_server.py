@@ -147,7 +147,7 @@ def test_at_the_limit_of_open_files_the_server_waits_and_says_so() -> None:
     assert done.stderr == ""
 
 
-def test_a_line_that_drips_ends_with_the_patience() -> None:
+def test_a_line_that_drips_ends_at_the_deadline() -> None:
     """A server that is none: a byte now and then keeps no node for longer than it has."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -17,6 +17,7 @@ from bootstrap import errors
 from bootstrap.cli import make_parser
 from bootstrap.commands.table import COMMANDS
 from bootstrap.diagnosis.catalogue import entries
+from bootstrap.diagnosis.own import CHINESE
 from bootstrap.errors import BootstrapError
 from bootstrap.reporting.prose import sentence
 from bootstrap.settings import knobs, option
@@ -63,7 +64,7 @@ def everything() -> list[Message]:
     found += [Message(f"rule {one.id}", "words", one.remedy.en, one.remedy.zh) for one in entries() if one.remedy]
     found += [Message(option(name), "setting", knob.help, chinese.SETTINGS[name]) for name, knob, _ in knobs()]
     for kind in errors.catalogue():
-        what, remedy = chinese.CAUSES[kind.id]
+        what, remedy = CHINESE[kind.id]
         found += [Message(kind.id, "words", kind.meaning, what), Message(kind.id, "words", kind.remedy_hint, remedy)]
     for name, description in COMMANDS.items():
         found.append(Message(f"bootstrap {name}", "help", description))

@@ -21,7 +21,7 @@ from .parser import Parser
 
 URLS = frozenset({"url", "source", "target", "src", "dst", "code", "log"})
 """Names of arguments that take a URL."""
-_PATIENCE = "3"  # seconds
+_RETRY_WINDOW = "3"  # seconds
 
 
 def answer() -> None:
@@ -75,7 +75,7 @@ def urls(prefix: str, **_: object) -> list[str]:
         return []
     try:
         location = parse(base)
-        stores = open_stores(os.environ, Secrets(), Silence(), store_timeout=_PATIENCE)
+        stores = open_stores(os.environ, Secrets(), Silence(), store_timeout=_RETRY_WINDOW)
         return [base + name for name in stores.open(location).children(location.path)]
     except BootstrapError:
         return []

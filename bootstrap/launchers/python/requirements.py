@@ -150,7 +150,7 @@ def _run(
         running = subprocess.Popen(
             argv, env=clean, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        keeper = threading.Thread(target=_keep, args=(running.stdout, kept, mask), daemon=True)
+        keeper = threading.Thread(target=_keep, args=(running.stdout, kept, mask), name="pip", daemon=True)
         keeper.start()
         while (code := running.poll()) is None:
             if stop.wait(_LOOK):

@@ -38,7 +38,7 @@ _COUNT = re.compile(
 )
 _WORD = re.compile(r"[^\s\"'\\/:,;()\[\]{}]+")
 _MOST_METADATA = 256 << 20
-_PATIENCE = 20
+_TIMES_AS_QUIET = 20
 """How much longer a directory has to be quiet where something is usual that would tell, and is missing."""
 
 _TRAINERS = frozenset(
@@ -204,7 +204,7 @@ def unfinished(unit: Unit, items: Mapping[str, Item], now: float, quiet: float, 
     strict = bool(form.pointer or (form.last and (not form.names or names & _TRAINERS)))
     if strict and nodes > 1 and not form.pointer:
         strict = False  # what comes last comes on another node, and readers wait for it there
-    if still >= (_PATIENCE * quiet if strict else quiet):
+    if still >= (_TIMES_AS_QUIET * quiet if strict else quiet):
         return ""
     return (
         f"there is no {form.last[0] if form.last else form.pointer} yet" if strict else f"written to {still:.1f} s ago"

@@ -132,12 +132,12 @@ class Course:
         else:
             self._gone_at = now if self._gone_at is None else self._gone_at
             started_anew = any(rank.identity not in self._known for rank in tree.ranks)
-            due = [one for one in rest if now >= self._gone_at + self._patience(one, started_anew)]
+            due = [one for one in rest if now >= self._gone_at + self._time_to_end(one, started_anew)]
         if now >= self._last_call:
             due = rest
         self._send(tree, {one.identity: Role.REST for one in due}, now)
 
-    def _patience(self, member: Member, started_anew: bool) -> float:
+    def _time_to_end(self, member: Member, started_anew: bool) -> float:
         """Seconds for ``member`` to end by itself; none for a launcher that has begun another life of its ranks."""
         if member.identity in self._launchers:
             return 0.0 if started_anew else _LAUNCHER

@@ -161,7 +161,7 @@ class HeadStart:
         if room.f_files and room.f_favail // _OF_ROOM < _MOST:
             self._enough.set()
             return
-        self._thread = threading.Thread(target=self._work, name="head start", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="head-start", daemon=True)
         with suppress(RuntimeError):  # no more threads to be had
             self._thread.start()
             return

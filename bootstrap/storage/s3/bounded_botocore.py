@@ -1,6 +1,6 @@
 """botocore's connections within bounds: it reads heads that drip, trailers and listings without end for ever.
 
-And with more patience for what HTTP allows: interim answers of every kind, a length that is told twice, compression
+And more generous in what HTTP allows: interim answers of every kind, a length that is told twice, compression
 that nobody has asked for.
 """
 

@@ -122,7 +122,7 @@ def test_an_upload_that_cannot_be_looked_at_begins_anew(
     assert uploads_left(killed) == []
 
 
-def test_an_outage_longer_than_the_patience_leaves_what_the_next_one_goes_on_with(
+def test_an_outage_longer_than_the_retry_window_leaves_what_the_next_one_goes_on_with(
     big: Path, seaweedfs: Store, faulty: FaultyProxy
 ) -> None:
     bucket = seaweedfs.make_bucket()

@@ -74,7 +74,7 @@ def main() -> None:
         if not files:
             os._exit(0)  # whatever threads are at work
         channel = _Channel(socket.socket(fileno=files[0]), way, tls)
-        threading.Thread(target=channel.serve, daemon=True).start()
+        threading.Thread(target=channel.serve, name="held", daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
