@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import BootstrapError, NothingThere
 from ..job import Ending, StopRequest
@@ -19,6 +19,7 @@ from ..values import dataclass
 from .delivery import Delivery, Undelivered
 from .local import units
 from .local.integrity import tells_its_end
+from .local.scan import Look
 from .local.units import Unit
 from .publisher import MOMENT, QUIET, Publisher, in_order
 from .remote.manifest import RunManifest
@@ -71,7 +72,7 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
         return Delivery(output, target, error=error)
     everything = publisher.units_of(found)
     publisher.say_of_sparse(found)
-    doubtful = doubts(publisher, everything, found.failed, ending)
+    doubtful = doubts(publisher, everything, found, ending)
     publisher.failed = {}  # everything is tried again now
     failure: BootstrapError | None = None
     try:
@@ -97,7 +98,7 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
         tuple(found.left_out),
     )
     if failure is None and seconds_left() > 0:
-        failure = _conclude(publisher, undelivered, ending)
+        failure = _conclude(publisher, everything, undelivered, doubtful, ending)
     mine = sorted(publisher.shelf.manifests.values(), key=lambda each: each.saved, reverse=True)
     return Delivery(
         output,
@@ -110,29 +111,27 @@ def deliver(publisher: Publisher, *, ending: Ending, stop: StopRequest, seconds_
     )
 
 
-def doubts(
-    publisher: Publisher, everything: Sequence[Unit], failed: Sequence[tuple[str, str]], ending: Ending
-) -> dict[str, str]:
+def doubts(publisher: Publisher, everything: Sequence[Unit], found: Look, ending: Ending) -> dict[str, str]:
     """The checkpoints that the command left unfinished, with reasons.
 
     A command that succeeded has finished what it did, as far as files do not say themselves that they have not. One
     that was killed may have been at work on what it wrote in its last moment.
     """
-    found = {}
-    items = {item.name: item for unit in everything for item in unit.items}
-    ended = publisher.clock.of(ending.ended)
+    doubtful = {}
+    ended = publisher.clock.now() - (time.time() - ending.ended)  # as the files' times are, which may be a NAS' own
     for unit in everything:
         if unit.kind != "checkpoint":
             continue
         quiet = 0.0 if ending.succeeded else QUIET
-        why = units.unfinished(unit, items, ended, quiet, nodes=publisher.options.nodes)
-        why = why or units.lacking(unit, failed)
+        elsewhere = publisher.shelf.is_of_others(unit.path)
+        why = units.unfinished(unit, found.items, ended, quiet, nodes=publisher.options.nodes, elsewhere=elsewhere)
+        why = why or units.lacking(unit, found.failed)
         if not why and ending.signal is not None and not unit.is_directory and ended - unit.modified < MOMENT:
             tells = all(item.path is not None and tells_its_end(item.path) for item in unit.items)
             why = "" if tells else "it was written to in the moment in which the command was killed"
         if why:
-            found[unit.path] = why
-    return found
+            doubtful[unit.path] = why
+    return doubtful
 
 
 def _send(
@@ -177,11 +176,18 @@ def _undelivered(
     return tuple(found)
 
 
-def _conclude(publisher: Publisher, undelivered: Sequence[Undelivered], ending: Ending) -> BootstrapError | None:
+def _conclude(
+    publisher: Publisher,
+    everything: Sequence[Unit],
+    undelivered: Sequence[Undelivered],
+    doubtful: Mapping[str, str],
+    ending: Ending,
+) -> BootstrapError | None:
     """The run's manifest, which is the last thing that is written."""
     shelf = publisher.shelf
     attempt = shelf.attempt_of(time.time())
     of_checkpoints = {file.path for each in shelf.manifests.values() for file in each.files}
+    of_checkpoints |= {item.name for unit in everything if unit.path in doubtful for item in unit.items}
     run = RunManifest(
         attempt=attempt,
         node=publisher.options.node,
@@ -192,6 +198,7 @@ def _conclude(publisher: Publisher, undelivered: Sequence[Undelivered], ending: 
         files=tuple(file for file in files_of(shelf.known) if file.path not in of_checkpoints),
         checkpoints=tuple({"path": each.path, "version": each.version} for each in shelf.manifests.values()),
         undelivered=tuple({"path": each.path, "size": each.size, "why": each.why} for each in undelivered),
+        unfinished=tuple({"path": path, "why": why} for path, why in doubtful.items()),
         job=publisher.options.job,
     )
     try:

@@ -13,12 +13,13 @@ from ..ground.log_names import node_directory
 from ..job import Log, Output, StopRequest
 from ..storage.common.units import readable
 from ..storage.common.workers import TransferStopped
+from ..storage.local.staging import is_unfinished as is_partial
 from ..storage.upload.send import USUAL, PartSizes
 from ..storage.upload.walk import Item, Named
 from ..values import dataclass, field
 from .local import scan, units
 from .local.clock import Clock
-from .local.patterns import is_unfinished
+from .local.patterns import is_unfinished, is_unfinished_marker
 from .local.pins import Pins
 from .local.units import Unit
 from .remote.contents import Contents
@@ -117,11 +118,15 @@ class Publisher:
         if self.root.is_file():
             self._say_once(f"{self.root} was a directory and is a file: it goes under its own name, {self.root.name}")
         found = scan.look(self.root, self.target.url, self.options.links, self.elsewhere)
+        markers = (name for name, item in found.items.items() if is_unfinished_marker(name, item.size))
+        found.left_out.extend((name, "it says that what is beside it is being written") for name in markers)
         self.clock.look(found.items)
         return found
 
     def units_of(self, found: scan.Look) -> list[Unit]:
         everything = units.units_of(found.items, self.options.globs, self.clock)
+        # A marker that went would stay in the store when the checkpoint beside it is whole, and come back with it.
+        everything = [unit for unit in everything if not is_unfinished_marker(unit.path, unit.size)]
         pointers = [unit for unit in everything if unit.kind == "pointer" and self.options.keep]
         self._named = {one.path for each in pointers for one in named(each, everything)}
         return everything
@@ -229,6 +234,7 @@ class Publisher:
                 held.append(pins.pinned(unit) if unit.kind == "checkpoint" else unit)
         time.sleep(MOMENT)
         held = [unit for unit in held if all(_same(item) for item in unit.items) and self._still_there(unit)]
+        held = [unit for unit in held if not self._has_grown(unit, found)]
         written = scan.open_for_writing({inode for unit in held for inode in _inodes(unit)})
         return [unit for unit in held if not written & _inodes(unit)]
 
@@ -237,10 +243,28 @@ class Publisher:
         real = ((self.root / item.name, item) for item in unit.items if item.found is not None)
         return len(unit.items) == 1 or all(scan.signature_of(path) == scan.signature(item) for path, item in real)
 
+    def _has_grown(self, unit: Unit, found: scan.Look) -> bool:
+        """Whether a directory's checkpoint has files by now that the look has not found: what seemed to come last has
+        not (``meta.pt`` of Lightning's, behind ``.metadata``).
+        """
+        if unit.form is None:
+            return False
+        seen = {*found.items, *(name for name, _ in (*found.failed, *found.left_out))}
+        for directory in {os.path.dirname(item.name) for item in unit.items}:
+            try:
+                with os.scandir(self.root / directory) as entries:
+                    plain = (one for one in entries if one.is_file(follow_symlinks=False) and not is_partial(one.name))
+                    if any(os.path.join(directory, one.name) not in seen for one in plain):
+                        return True
+            except OSError:
+                return True
+        return False
+
     def _why_not(self, unit: Unit, found: scan.Look, now: float) -> str:
         if unit.kind != "checkpoint":
             return "its name says that it is being written" if is_unfinished(unit.path) else ""
-        why = units.unfinished(unit, found.items, now, QUIET, nodes=self.options.nodes)
+        elsewhere = self.shelf.is_of_others(unit.path)
+        why = units.unfinished(unit, found.items, now, QUIET, nodes=self.options.nodes, elsewhere=elsewhere)
         why = why or units.lacking(unit, found.failed)
         if not why and self.shelf.rewritten_by_several(unit):
             why = "several nodes rewrite it in place, so that it goes at the end"
@@ -320,7 +344,8 @@ class Publisher:
             gone = {item.name: done[item.name] for item, _ in plan.send if item.name in done}
             if plan.version is None:
                 self.shelf.known.update(gone)
-                loose.update(gone)
+                if plan.unit.path not in doubts:  # half a checkpoint is not to come back
+                    loose.update(gone)
             elif len(gone) == len(plan.send):
                 try:
                     self.shelf.complete(plan, gone)

@@ -69,6 +69,18 @@ def test_a_directory_is_quiet_also_where_its_clock_is_not_ours(
     assert nas.complete() == ["step-1"]
 
 
+def test_what_a_command_has_finished_is_whole_by_the_clock_of_its_own_files(
+    nas: Place, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is ahead of ours by an hour on this NAS."""
+    publisher = nas.publisher(root)
+    put_back(publisher, monkeypatch, -HOUR)
+    write(root, {"step-1/part.bin": "1"}, age=60 - HOUR)
+    write(root, {"step-2/part.bin": "1"}, age=1 - HOUR)
+    assert set(left_unfinished(publisher, Ending(1, ended=time.time()))) == {"step-2"}
+    assert left_unfinished(publisher, Ending(0, ended=time.time())) == {}
+
+
 def test_attempts_in_one_container_whose_clock_was_put_back_in_between(nas: Place, root: Path, tmp_path: Path) -> None:
     first = nas.publisher(root)
     write(root, {"step-1.pt": "1"}, age=-HOUR)

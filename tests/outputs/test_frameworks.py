@@ -17,7 +17,8 @@ import sys, torch
 model = torch.nn.Linear(4, 2)
 torch.save({"model": model.state_dict(), "step": 5}, "out/step-5.pt")
 import torch.distributed.checkpoint as dcp
-dcp.save({"model": model.state_dict()}, checkpoint_id="out/step-6")
+dcp.save({"model": model.state_dict()}, checkpoint_id="out/step-6", use_collectives=False)
+dcp.save({"model": model.state_dict()}, checkpoint_id="out/step-7")
 """
 
 LOAD_TORCH = """\
@@ -45,6 +46,30 @@ latest = tf.train.latest_checkpoint("second")
 assert latest == "second/ckpt-2" and sys.argv[1].endswith("second/ckpt-2"), (latest, sys.argv)
 tf.train.Checkpoint(weights=weights).restore(latest).assert_consumed()
 assert list(weights.numpy()) == [1.0, 2.0]
+"""
+
+
+PADDLE = """\
+import paddle
+layer = paddle.nn.Linear(4, 2)
+optimizer = paddle.optimizer.Adam(parameters=layer.parameters())
+layer(paddle.ones([1, 4])).sum().backward()
+optimizer.step()
+paddle.distributed.save_state_dict(layer.state_dict(), "out/sharded")
+paddle.save(layer.state_dict(), "out/final.pdparams")
+paddle.save(optimizer.state_dict(), "out/final.pdopt")
+"""
+
+LOAD_PADDLE = """\
+import sys, paddle
+path = sys.argv[1]
+assert path.endswith("second/final.pdparams"), path
+layer = paddle.nn.Linear(4, 2)
+layer.set_state_dict(paddle.load(path))
+before = {name: tensor.numpy().tolist() for name, tensor in layer.state_dict().items()}
+assert paddle.load(path.replace(".pdparams", ".pdopt"))
+paddle.distributed.load_state_dict(state := layer.state_dict(), "second/sharded")
+assert {name: tensor.numpy().tolist() for name, tensor in state.items()} == before
 """
 
 
@@ -124,8 +149,8 @@ def test_torch_and_its_distributed_checkpoints(bucket_place: Place, root: Path, 
     python = python_with("torch")
     run(python, TORCH, cwd=tmp_path)
     path = there_and_back(bucket_place, tmp_path)
-    assert bucket_place.complete() == ["step-6", "step-5.pt"]
-    assert path == str(tmp_path / "second/step-6")
+    assert bucket_place.complete() == ["step-7", "step-6", "step-5.pt"]
+    assert path == str(tmp_path / "second/step-7")
     run(python, LOAD_TORCH, path, cwd=tmp_path)
 
 
@@ -135,6 +160,15 @@ def test_tensorflow(bucket_place: Place, root: Path, tmp_path: Path) -> None:
     path = there_and_back(bucket_place, tmp_path)
     assert bucket_place.complete() == ["ckpt-2", "ckpt-1"]
     run(python, LOAD_TENSORFLOW, path, cwd=tmp_path)
+
+
+def test_paddle(bucket_place: Place, root: Path, tmp_path: Path) -> None:
+    """Which writes what others write last first, and two files that are one checkpoint."""
+    python = python_with("paddle")
+    run(python, PADDLE, cwd=tmp_path)
+    path = there_and_back(bucket_place, tmp_path)
+    assert bucket_place.complete() == ["final.pdparams", "sharded"]
+    run(python, LOAD_PADDLE, path, cwd=tmp_path)
 
 
 def test_lightning(bucket_place: Place, root: Path, tmp_path: Path) -> None:

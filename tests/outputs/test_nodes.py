@@ -69,6 +69,20 @@ def test_a_node_whose_ranks_save_one_after_the_other_is_not_stuck_with_the_first
     assert sent == len(METADATA) + 1, "and nothing is sent twice"
 
 
+def test_a_node_without_the_pointer_goes_by_what_another_one_has_published(
+    bucket_place: Place, tmp_path: Path, shared: bool
+) -> None:
+    """DeepSpeed writes ``latest`` on one node, behind a barrier of all."""
+    zero, one = nodes(bucket_place, tmp_path, shared)
+    write(zero.root, {"global_step5/a_optim_states.pt": b"0", "latest": "global_step5"}, age=10)
+    write(one.root, {"global_step5/b_optim_states.pt": b"1"}, age=10)
+    one.round(NEVER)
+    assert one.waiting == {"global_step5": "there is no latest yet"}
+    zero.round(NEVER)
+    one.round(NEVER)
+    assert bucket_place.complete() == ["global_step5"]
+
+
 def test_a_node_that_has_no_part_says_so(bucket_place: Place, tmp_path: Path, shared: bool) -> None:
     zero, one = nodes(bucket_place, tmp_path, shared)
     write(zero.root, {"checkpoint-5/model.pt": b"0", "checkpoint-5/trainer_state.json": "{}", "latest": "checkpoint-5"})

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.outputs.local import units
+from bootstrap.outputs.local.patterns import is_unfinished
 from bootstrap.outputs.local.units import Unit
 from bootstrap.storage.schemes import parse
 from bootstrap.storage.upload.walk import Item, items_of
@@ -45,7 +46,13 @@ LAYOUTS = {
             "lightning_logs/version_0/hparams.yaml": "loose",
         },
     ),
-    "lightning, sharded": (["x.ckpt/.metadata", "x.ckpt/__0_0.distcp", "x.ckpt/meta.pt"], {"x.ckpt": "dcp"}),
+    "lightning, sharded": (["x.ckpt/.metadata", "x.ckpt/__0_0.distcp", "x.ckpt/meta.pt"], {"x.ckpt": "lightning"}),
+    "lightning, with deepspeed": (
+        ["x.ckpt/checkpoint/mp_rank_00_model_states.pt", "x.ckpt/latest", "x.ckpt/zero_to_fp32.py"],
+        {"x.ckpt": "lightning"},
+    ),
+    "lightning, a name that was taken": (["epoch=0-step=10-v1.ckpt"], {"epoch=0-step=10-v1.ckpt": "file"}),
+    "torch dcp, each rank its own": (["step-5/__0.metadata", "step-5/__0_0.distcp"], {"step-5": "dcp"}),
     "torch dcp": (["step-5/.metadata", "step-5/__0_0.distcp"], {"step-5": "dcp"}),
     "hugging face": (
         [
@@ -69,6 +76,38 @@ LAYOUTS = {
         ],
         {"global_step5": "deepspeed", "latest": "pointer", "zero_to_fp32.py": "loose"},
     ),
+    "deepspeed, a tag of one's own": (
+        ["my-tag/mp_rank_00_model_states.pt", "latest"], {"my-tag": "deepspeed", "latest": "pointer"},
+    ),
+    "deepspeed, universal": (
+        ["global_step5_universal/zero/a/fp32.pt", "latest_universal"],
+        {"global_step5_universal": "deepspeed", "latest_universal": "pointer"},
+    ),
+    "verl": (
+        [
+            "global_step_10/actor/model_world_size_2_rank_0.pt", "global_step_10/data.pt",
+            "latest_checkpointed_iteration.txt",
+        ],
+        {"global_step_10": "verl", "latest_checkpointed_iteration.txt": "pointer"},
+    ),
+    "megatron, distributed": (
+        ["iter_0000005/common.pt", "iter_0000005/__0_0.distcp", "iter_0000005/.metadata", "iter_0000005/metadata.json"],
+        {"iter_0000005": "megatron"},
+    ),
+    "an index and its shards, and nothing else": (
+        ["m/model-00001-of-00001.safetensors", "m/model.safetensors.index.json"], {"m": "model"},
+    ),
+    "nemo, one file": (["m.nemo", "m-unfinished"], {"m.nemo": "file", "m-unfinished": "loose"}),
+    "safetensors": (
+        ["last.safetensors", "a-00001-of-00002.safetensors"],
+        {"last.safetensors": "file", "a-00001-of-00002.safetensors": "loose"},
+    ),
+    "ray": (["run/checkpoint_000003/state.bin"], {"run/checkpoint_000003": "directory"}),
+    "composer": (["ep0-ba100-rank0.pt"], {"ep0-ba100-rank0.pt": "file"}),
+    "torchtune": (
+        ["epoch_0/config.json", "epoch_0/model-00001-of-00001.safetensors", "recipe_state/recipe_state.pt"],
+        {"epoch_0": "model", "recipe_state/recipe_state.pt": "file"},
+    ),
     "deepspeed below hugging face": (
         [
             "checkpoint-5/global_step5/mp_rank_00_model_states.pt",
@@ -86,13 +125,20 @@ LAYOUTS = {
     ),
     "keras": (["model.keras", "weights.h5"], {"model.keras": "file", "weights.h5": "file"}),
     "orbax": (["100/_CHECKPOINT_METADATA", "100/default/manifest.ocdbt"], {"100": "orbax"}),
-    "paddle": (["final.pdparams", "final.pdopt"], {"final.pdparams": "file", "final.pdopt": "file"}),
+    "paddle": (["final.pdparams", "final.pdopt"], {"final.pdparams": "paddle"}),
+    "paddle, without an optimizer": (
+        ["final.pdparams", "other.pdopt"], {"final.pdparams": "file", "other.pdopt": "file"},
+    ),
     "paddle, distributed": (["dist/0.metadata", "dist/0_0.distcp"], {"dist": "dcp"}),
     "mindspore": (
         ["lenet-1_1875.ckpt", "lenet-graph.meta"],
         {"lenet-1_1875.ckpt": "file", "lenet-graph.meta": "loose"},
     ),
+    "mindspore, that was interrupted": (["net-3_8_breakpoint.ckpt"], {"net-3_8_breakpoint.ckpt": "file"}),
     "accelerate": (["checkpoints/checkpoint_3/model.safetensors"], {"checkpoints/checkpoint_3": "directory"}),
+    "accelerate, as examples call it": (
+        ["checkpoint-500/model.safetensors", "checkpoint-500/random_states_0.pkl"], {"checkpoint-500": "accelerate"},
+    ),
     "last and best, as directories": (
         ["last/weights.bin", "runs/best/weights.bin", "latest/weights.bin"],
         {"last": "directory", "runs/best": "directory", "latest": "directory"},
@@ -130,6 +176,24 @@ def test_globs_of_ones_own(root: Path) -> None:
         ({"step-5/.metadata": DCP, "step-5/__0_0.distcp": "x"}, "step-5", "__1_0.distcp belongs to it"),
         ({"step-5/__0_0.distcp": "x"}, "step-5", ".metadata belongs to it"),
         ({"dist/0_3.distcp": "x"}, "dist", "3.metadata belongs to it"),
+        ({"dist/0.metadata": pickle.dumps("0_0.distcp"), "dist/log": ""}, "dist", "0_0.distcp belongs to it"),
+        (
+            {"step-5/__0.metadata": "", "step-5/__0_0.distcp": "", "step-5/__1_0.distcp": ""},
+            "step-5",
+            "__1.metadata belongs",
+        ),
+        ({"x.ckpt/.metadata": "", "x.ckpt/__0_0.distcp": ""}, "x.ckpt", "no meta.pt"),
+        ({"x.ckpt/checkpoint/mp_rank_00_model_states.pt": "x"}, "x.ckpt", "no meta.pt"),
+        ({"iter_5/common.pt": "x", "iter_5/.metadata": "", "iter_5/__0_0.distcp": ""}, "iter_5", "no metadata.json"),
+        ({"global_step5_universal/a": "x", "latest": "global_step5"}, "global_step5_universal", "no latest_universal"),
+        ({"global_step_10/data.pt": "x"}, "global_step_10", "no latest_checkpointed"),
+        ({"checkpoint-5/model.safetensors": tensors(1)}, "checkpoint-5", "no trainer_state.json"),
+        ({"checkpoint-5/random_states_0.pkl": "x"}, "checkpoint-5", "written to"),
+        ({"a.pdparams": "x", "a.pdopt": "x"}, "a.pdparams", "written to"),
+        ({"m.ckpt": "x", "m-unfinished": ""}, "m.ckpt", "m-unfinished is beside"),
+        ({"m-EMA.ckpt": "x", "m-unfinished": ""}, "m-EMA.ckpt", "m-unfinished is beside"),
+        ({"c/mp_rank_00/m.ckpt": "x", "c/m-unfinished": ""}, "c/mp_rank_00/m.ckpt", "c/m-unfinished is beside"),
+        ({"checkpoint_5.tmp-17/a": "x"}, "checkpoint_5.tmp-17", "its name"),
         ({"checkpoint-5/training_args.bin": "x"}, "checkpoint-5", "trainer_state.json belongs to it"),
         (
             {"m-last-unfinished": "", "m-last/weights/.metadata": pickle.dumps("__0_0.distcp"), **NEMO},
@@ -156,6 +220,23 @@ def test_what_is_not_whole_is_told_why(root: Path, files: dict[str, bytes | str]
     assert why in why_not(root, path)
 
 
+def test_a_pointer_that_has_not_come_so_far_is_believed_however_long_nothing_happens(root: Path) -> None:
+    """Who hangs while he saves is quiet, too."""
+    write(root, {"global_step5/a.pt": "x", "latest": "global_step4"}, age=9000)
+    assert "no latest" in why_not(root, "global_step5")
+    assert why_not(root, "global_step5", nodes=2) == "there is no latest yet"
+    (root / "latest").unlink()
+    assert why_not(root, "global_step5") == "", "there may never be one"
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint.tmp0a1b2c", "checkpoint.tmpfa1b2c", "ckpt_tmp", "a.pt.in_progress", "x-unfinished"]
+)
+def test_names_of_work_in_progress(name: str) -> None:
+    assert is_unfinished(name) and is_unfinished(f"below/{name}/a.pt")
+    assert not is_unfinished("page.tmpl")
+
+
 def test_some_are_never_whole_however_long_nothing_happens(root: Path) -> None:
     """A rank that waits for the others for an hour, or has been killed, has not finished what it began."""
     write(root, {"step-5/__0_0.distcp": "x", "dist/0_0.distcp": "x", "checkpoint-5/training_args.bin": "x"}, age=9000)
@@ -174,6 +255,15 @@ def test_some_are_never_whole_however_long_nothing_happens(root: Path) -> None:
         ({"iter_0000005/a.pt": "x", "latest_checkpointed_iteration.txt": "5"}, "iter_0000005"),
         ({"mine/.checkpoint-complete": ""}, "mine"),
         ({"5/_CHECKPOINT_METADATA": "{}"}, "5"),
+        ({"step-5/__0.metadata": pickle.dumps("__0_0.distcp"), "step-5/__0_0.distcp": "x"}, "step-5"),
+        ({"dist/0.metadata": pickle.dumps("0_0.distcp"), "dist/0_0.distcp": "x"}, "dist"),
+        ({"global_step_10/data.pt": "x", "latest_checkpointed_iteration.txt": "10"}, "global_step_10"),
+        ({"x.ckpt/meta.pt": "x", "x.ckpt/.metadata": ""}, "x.ckpt"),
+        ({"x.ckpt/latest": "checkpoint", "x.ckpt/checkpoint/a_optim_states.pt": "x"}, "x.ckpt"),
+        (
+            {"iter_5/common.pt": "x", "iter_5/.metadata": "", "iter_5/__0_0.distcp": "", "iter_5/metadata.json": ""},
+            "iter_5",
+        ),
     ],
 )
 def test_what_tells_that_it_is_whole_need_not_be_quiet(root: Path, files: dict[str, bytes | str], path: str) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from bootstrap.outputs.publisher import Publisher
+from bootstrap.outputs.remote.reading import as_json
 from bootstrap.outputs.resume.restore import restore
 from bootstrap.outputs.resume.resumed import Resumed
 from bootstrap.outputs.resume.stage import finish_interrupted
 from tests.lab.trees import files_below
-from tests.outputs.conftest import NEVER, Place, end, settle, tensors, write
+from tests.outputs.conftest import KILLED, NEVER, Place, end, settle, tensors, write
 
 
 def again(place: Place, root: Path, **options: int) -> tuple[Publisher, Resumed | None]:
@@ -67,14 +68,47 @@ def test_the_newest_complete_checkpoint_and_the_other_files_come_back(place: Pla
 
 
 def test_a_pointer_to_an_older_checkpoint_brings_that_one_as_well(place: Place, root: Path, tmp_path: Path) -> None:
-    write(root, {"global_step1/a.pt": b"1", "latest": "global_step1"}, age=90)
+    write(root, {"step1/a.pt": b"1", "latest": "step1"}, age=90)
     first = place.publisher(root)
     first.round(NEVER)
-    write(root, {"global_step2/a.pt": b"2"}, age=80)
+    write(root, {"step2/a.pt": b"2"}, age=80)
     first.round(NEVER)
     _, resumed = again(place, tmp_path / "second")
-    assert resumed is not None and resumed.checkpoint == "global_step2"
-    assert sorted(local(tmp_path / "second")) == ["global_step1/a.pt", "global_step2/a.pt", "latest"]
+    assert resumed is not None and resumed.checkpoint == "step2"
+    assert sorted(local(tmp_path / "second")) == ["latest", "step1/a.pt", "step2/a.pt"]
+
+
+def test_half_a_checkpoint_of_a_command_that_was_killed_does_not_come_back(
+    nas: Place, root: Path, tmp_path: Path
+) -> None:
+    """Nor what NeMo would remove a whole one for."""
+    half = {"checkpoint-5/training_args.bin": "x", "m-last/a.distcp": "x", "m-last-unfinished": ""}
+    write(root, {"checkpoint-4/trainer_state.json": "{}", "notes.txt": "x", **half})
+    first = nas.publisher(root)
+    first.round(NEVER)
+    delivery = end(first, KILLED)
+    assert {path for path, _ in delivery.doubtful} == {"checkpoint-5", "m-last"}
+    assert "checkpoint-5/training_args.bin" in nas.names(), "it is there for people"
+    _, resumed = again(nas, tmp_path / "second")
+    assert resumed is not None and resumed.checkpoint == "checkpoint-4"
+    assert sorted(local(tmp_path / "second")) == ["checkpoint-4/trainer_state.json", "notes.txt"]
+    assert "not resumed from: checkpoint-5 of attempt 1 was not finished: " in nas.log.text()
+    (attempt,) = as_json(nas.url, nas.contents(), None)["attempts"][1:]
+    assert {one["path"] for one in attempt["unfinished"]} == {"checkpoint-5", "m-last"}
+
+
+def test_what_only_its_silence_tells_to_be_whole_is_not_believed_of_a_killed_container(
+    nas: Place, root: Path, tmp_path: Path
+) -> None:
+    write(root, {"step-1/a.bin": "1"}, age=90)
+    nas.publisher(root).round(NEVER)
+    write(root, {"step-2/a.bin": "half of it"}, age=80)
+    _, resumed = again(nas, root)
+    assert resumed is not None and resumed.checkpoint == "step-1"
+    assert resumed.others == ("step-2 is on this disk, and nothing tells that it was finished",)
+    write(tmp_path / "alone", {"step-2/a.bin": "2"}, age=80)
+    _, resumed = again(Place(f"{tmp_path}/other/", nas.stores), tmp_path / "alone")
+    assert resumed is not None and resumed.checkpoint == "step-2", "better than nothing"
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_taken(place: Place, root: Path, tmp_path: Path) -> None:

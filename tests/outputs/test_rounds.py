@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bootstrap.outputs.live import Schedule
+from bootstrap.outputs.local.scan import Look
 from bootstrap.outputs.local.snapshot import Snapshots
 from bootstrap.outputs.publisher import Publisher
 from tests.lab.faulty_proxy import Fault, FaultyProxy, Pieces
@@ -25,6 +27,27 @@ def pauses(publisher: Publisher, found: Sequence[frozenset[str]], *, cost: float
         publisher.moving, publisher.look_cost = moving, cost
         told.append(schedule.pause([publisher], worked=True))
     return told
+
+
+def test_what_comes_behind_what_seemed_to_come_last_belongs_to_it(nas: Place, root: Path) -> None:
+    """Fabric's ``meta.pt`` comes behind DCP's ``.metadata``, in a directory of any name."""
+    publisher, look = nas.publisher(root), Publisher.look
+    write(root, {"step-5/.metadata": pickle.dumps("__0_0.distcp"), "step-5/__0_0.distcp": "x"}, age=0)
+
+    def look_and_save(self: Publisher) -> Look:
+        found = look(self)
+        write(root, {"step-5/meta.pt": "x"}, age=0)
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Publisher, "look", look_and_save)
+        publisher.round(NEVER)
+    assert nas.contents().checkpoints == () and publisher.moving == {"step-5"}
+    publisher.round(NEVER)
+    (there,) = nas.contents().checkpoints
+    assert {file.path for file in there.files_for(0)} == {
+        f"step-5/{name}" for name in (".metadata", "__0_0.distcp", "meta.pt")
+    }
 
 
 def test_a_checkpoint_that_was_at_work_is_looked_at_soon_and_then_less_and_less(nas: Place, root: Path) -> None:

@@ -21,16 +21,19 @@ from .patterns import (
     LONGEST_POINTER,
     MARKER,
     POINTERS,
-    UNFINISHED_MARKER,
+    SHARDS,
     Format,
     format_of_directory,
     is_unfinished,
     matches,
+    unfinished_markers,
 )
 
-_TORCH_SHARD = re.compile(r"__\d+_\d+\.distcp")
+_TORCH_SHARD = re.compile(r"__(?P<rank>\d+)_\d+\.distcp")
 _PADDLE_SHARD = re.compile(r"\d+_(?P<save>\d+)\.distcp")
-_SHARD = re.compile(rb"(?<![\w.-])__\d+_\d+\.distcp")
+_METADATA = re.compile(r"(?:__\d+)?\.metadata|\d+\.metadata")
+_SHARD = re.compile(rb"(?<![\w.-])(?:__\d+_\d+\.distcp|\d+_\d+\.(?:distcp|safetensors))")
+_PADDLE = re.compile(r"(?P<stem>.+)\.pd(?P<kind>params|opt|states|ema)")
 _TENSORFLOW = re.compile(r"(?P<stem>.+)\.(?:index|data-\d{5}-of-(?P<count>\d{5})|meta)")
 _NUMBER = re.compile(r"\d+")
 _COUNT = re.compile(
@@ -40,11 +43,6 @@ _WORD = re.compile(r"[^\s\"'\\/:,;()\[\]{}]+")
 _MOST_METADATA = 256 << 20
 _TIMES_AS_QUIET = 20
 """How much longer a directory has to be quiet where something is usual that would tell, and is missing."""
-
-_TRAINERS = frozenset(
-    {"config.json", "adapter_config.json", "training_args.bin", "model.safetensors", "pytorch_model.bin"}
-)
-"""What ``Trainer`` has written when it has not yet written ``trainer_state.json``; others call directories so, too."""
 
 _TRAINERS_OWN = "training_args.bin"
 """What nobody but ``Trainer`` writes."""
@@ -87,7 +85,7 @@ def units_of(items: Mapping[str, Item], globs: Collection[str] = (), clock: Cloc
     directories = _directories(items)
     roots = _roots(directories, globs)
     units: dict[str, Unit] = {}
-    groups = _tensorflow(items)
+    groups, pairs = _tensorflow(items), _paddle(items)
     for name, item in items.items():
         root = _root_of(name, roots)
         if root is not None:
@@ -96,6 +94,8 @@ def units_of(items: Mapping[str, Item], globs: Collection[str] = (), clock: Cloc
         elif name in groups:
             stem = groups[name]
             unit = units.setdefault(stem, Unit("checkpoint", stem, format="tensorflow"))
+        elif name in pairs:
+            unit = units.setdefault(pairs[name], Unit("checkpoint", pairs[name], format="paddle"))
         else:
             unit = units.setdefault(name, Unit(_kind(name, item, globs), name))
         unit.items.append(item)
@@ -154,13 +154,25 @@ def _tensorflow(items: Mapping[str, Item]) -> dict[str, str]:
     return {name: match["stem"] for name, match in found.items() if match["stem"] in stems}
 
 
+def _paddle(items: Mapping[str, Item]) -> dict[str, str]:
+    """The parameters that the state of an optimizer belongs to, by its name and theirs: one is nothing without the
+    other, and ``Model.load`` takes both by what their names have in common.
+    """
+    stems: dict[str, set[str]] = {}
+    for name in items:
+        if found := _PADDLE.fullmatch(name):
+            stems.setdefault(found["stem"], set()).add(name)
+    whole = {stem: names for stem, names in stems.items() if len(names) > 1 and f"{stem}.pdparams" in names}
+    return {name: f"{stem}.pdparams" for stem, names in whole.items() for name in names}
+
+
 def _kind(name: str, item: Item, globs: Collection[str]) -> Kind:
     last = name.rpartition("/")[2]
     if item.found is None:
         return "loose"
     if any(fnmatchcase(name, glob) for glob in globs):
         return "checkpoint"
-    if matches(last, FILES):
+    if matches(last, FILES) and not matches(last, SHARDS):
         return "checkpoint"
     return "pointer" if is_pointer(name, item.size) else "loose"
 
@@ -173,23 +185,28 @@ def is_pointer(path: str, size: int) -> bool:
 # --- whether a checkpoint is whole on this disk ---
 
 
-def unfinished(unit: Unit, items: Mapping[str, Item], now: float, quiet: float, *, nodes: int = 1) -> str:
+def unfinished(
+    unit: Unit, items: Mapping[str, Item], now: float, quiet: float, *, nodes: int = 1, elsewhere: bool = False
+) -> str:
     """Why the unit is not to be taken yet, "" if it may be. That nobody has it open is for others to find out.
 
-    ``quiet`` is for how many seconds a directory without other evidence must not have been written to. With several
-    ``nodes``, what is written last may be on another one.
+    ``quiet`` is for how many seconds a directory without other evidence must not have been written to, by the clock of
+    ``now``, which is that of the files; 0: it need not be. With several ``nodes``, what is written last may be on
+    another one; that it is whole ``elsewhere`` tells as much as a pointer.
     """
     if is_unfinished(unit.path) or any(is_unfinished(item.name) for item in unit.items):
         return "its name says that it is being written"
-    for path in (unit.path, *_above(unit.path)):  # NeMo's is beside the directory that DCP's is in
-        if f"{path}{UNFINISHED_MARKER}" in items:
-            return f"{path}{UNFINISHED_MARKER} is beside it"
+    marker = next((name for name in sorted(unfinished_markers(unit.path)) if name in items), "")
+    if marker:
+        return f"{marker} is beside it"
     for item in unit.items:
         cut = cut_short(item.path, item.name) if unit.kind == "checkpoint" and item.path is not None else ""
         if cut:
             return f"{item.name}: {cut}"
     if unit.format == "tensorflow":
         return _unfinished_tensorflow(unit)
+    if unit.format == "paddle" and quiet and now - unit.modified < quiet:
+        return f"written to {now - unit.modified:.1f} s ago"  # the one is new, and the other may be about to be
     if unit.form is None:
         return ""
     names = {_below(unit, item) for item in unit.items}
@@ -199,16 +216,37 @@ def unfinished(unit: Unit, items: Mapping[str, Item], now: float, quiet: float, 
         return f"{sorted(lacking)[0]} belongs to it, and is not there yet"
     if form.last and any(matches(name, form.last) for name in names):
         return ""
-    if form.pointer and _pointed_past(unit, items):
+    pointed = _pointed(unit, items) if form.pointer else ""
+    if pointed == "past":
         return ""
-    strict = bool(form.pointer or (form.last and (not form.names or names & _TRAINERS)))
-    if strict and nodes > 1 and not form.pointer:
-        strict = False  # what comes last comes on another node, and readers wait for it there
-    if still >= (_TIMES_AS_QUIET * quiet if strict else quiet):
+    missing = f"there is no {form.last[0] if form.last else form.pointer} yet"
+    if pointed == "before" and not elsewhere:
+        return missing  # whoever keeps the pointer has not come so far, and quiet is who hangs as well
+    strict = _is_strict(unit, names, nodes, elsewhere)
+    if not quiet or still >= (_TIMES_AS_QUIET * quiet if strict else quiet):
         return ""
-    return (
-        f"there is no {form.last[0] if form.last else form.pointer} yet" if strict else f"written to {still:.1f} s ago"
-    )
+    return missing if strict else f"written to {still:.1f} s ago"
+
+
+def tells_that_it_is_whole(unit: Unit, items: Mapping[str, Item]) -> bool:
+    """Whether more than silence does, of what :func:`unfinished` has nothing to say against."""
+    form = unit.form
+    if form is None:
+        return unit.format != "paddle"
+    names = {_below(unit, item) for item in unit.items}
+    return any(matches(name, form.last) for name in names) or bool(form.pointer and _pointed(unit, items) == "past")
+
+
+def _is_strict(unit: Unit, names: Collection[str], nodes: int, elsewhere: bool) -> bool:
+    """Whether something is usual that would tell that a directory is whole, and is missing. On several nodes what comes
+    last comes on one of them, and readers wait for it there.
+    """
+    form = unit.form
+    assert form is not None
+    if nodes > 1 and (elsewhere or not form.pointer):
+        return False
+    early = not form.names or any(matches(name, form.early) for name in names)
+    return bool(form.pointer or (form.last and early))
 
 
 def lacking(unit: Unit, failed: Iterable[tuple[str, str]]) -> str:
@@ -236,16 +274,18 @@ def _unfinished_tensorflow(unit: Unit) -> str:
     return "" if have >= count else f"{have} of {count} data files are there"
 
 
-def _pointed_past(unit: Unit, items: Mapping[str, Item]) -> bool:
-    """Whether the pointer beside the unit names it, or one with a higher number."""
+def _pointed(unit: Unit, items: Mapping[str, Item]) -> Literal["past", "before", ""]:
+    """Whether the pointer beside the unit names it, or one with a higher number; or one with a lower number."""
     assert unit.form is not None
     above, slash, name = unit.path.rpartition("/")
     pointer = items.get(f"{above}{slash}{unit.form.pointer}")
     if pointer is None or pointer.path is None:
-        return False
+        return ""
     text = _text(pointer.path)
     mine, named = _NUMBER.findall(name), _NUMBER.findall(text)
-    return name in text or bool(mine and named and int(named[-1]) >= int(mine[-1]))
+    if name in text.split() or bool(mine and named and int(named[-1]) >= int(mine[-1])):
+        return "past"
+    return "before" if mine and named else ""
 
 
 def needs(unit: Unit, node: int) -> tuple[str, ...]:
@@ -253,17 +293,18 @@ def needs(unit: Unit, node: int) -> tuple[str, ...]:
     here = f"{unit.path}/" if unit.path != "." else ""
     names = {item.name for item in unit.items}
     wanted: set[str] = set()
+    by_rank = any(re.search(r"(?:^|/)__\d+\.metadata$", name) for name in names)
     for item in unit.items:
         last = item.name.rpartition("/")[2]
         above = item.name[: len(item.name) - len(last)]
         if item.path is None:
             continue
-        if last == ".metadata":
+        if _METADATA.fullmatch(last):
             wanted |= {above + name for name in _shards(item.path)}
         elif last.endswith(".index.json"):
             wanted |= {above + name for name in _weights(item.path)}
-        elif _TORCH_SHARD.fullmatch(last):
-            wanted.add(above + ".metadata")
+        elif found := _TORCH_SHARD.fullmatch(last):
+            wanted.add(above + (f"__{found['rank']}.metadata" if by_rank else ".metadata"))
         elif found := _PADDLE_SHARD.fullmatch(last):
             wanted.add(f"{above}{found['save']}.metadata")
     if unit.form is not None and unit.form.name == "huggingface" and (node or f"{here}{_TRAINERS_OWN}" in names):
@@ -314,12 +355,6 @@ def named_by(pointer: Item, units: Iterable[Unit]) -> list[Unit]:
         if unit.kind == "checkpoint" and (words & {name, stem} or same_number):
             found.append(unit)
     return found
-
-
-def _above(path: str) -> list[str]:
-    """The directories that it is in."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _below(unit: Unit, item: Item) -> str:

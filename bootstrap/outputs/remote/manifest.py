@@ -101,6 +101,9 @@ class RunManifest:
     files: tuple[File, ...] = ()
     checkpoints: tuple[Mapping[str, Any], ...] = ()
     undelivered: tuple[Mapping[str, Any], ...] = ()
+    unfinished: tuple[Mapping[str, Any], ...] = ()
+    """What looks like a checkpoint, and the command had not finished: its files are there, and in no list."""
+
     job: str = ""
 
     @property

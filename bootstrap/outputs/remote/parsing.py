@@ -44,7 +44,7 @@ def _built(cls: type[D], found: dict[str, Any]) -> D:
                 fields[name] = datetime.fromisoformat(fields[name]).timestamp()
         if "files" in fields:
             fields["files"] = tuple(_file(one) for one in fields["files"])
-        for name in ("needs", "checkpoints", "undelivered"):
+        for name in ("needs", "checkpoints", "undelivered", "unfinished"):
             if name in fields:
                 fields[name] = tuple(fields[name])
         for name in ("attempt", "node", "nodes", "version", "number"):
@@ -55,7 +55,7 @@ def _built(cls: type[D], found: dict[str, Any]) -> D:
         for name in ("path", "run", "job", "host"):
             if not isinstance(fields.get(name, ""), str):
                 raise ValueError(f"{name} is no text")
-        for name, kind in (("needs", str), ("checkpoints", dict), ("undelivered", dict)):
+        for name, kind in (("needs", str), ("checkpoints", dict), ("undelivered", dict), ("unfinished", dict)):
             if not all(isinstance(one, kind) for one in fields.get(name, ())):
                 raise ValueError(f"{name} holds something else")
         return cls(**fields)

@@ -111,6 +111,7 @@ def as_json(url: str, contents: Contents, verified: Mapping[tuple[str, int, int]
                 "undelivered": [
                     dict(one) for run in contents.runs if run.attempt == attempt for one in run.undelivered
                 ],
+                "unfinished": [dict(one) for run in contents.runs if run.attempt == attempt for one in run.unfinished],
             }
             for attempt in sorted({claim.attempt for claim in contents.claims}, reverse=True)
         ],

@@ -107,6 +107,12 @@ class Shelf:
         mine = self.manifests.get(unit.path)
         return mine is not None and not self.differs(unit) and self._whole(mine).complete
 
+    def is_of_others(self, path: str) -> bool:
+        """Whether another node has published files of it in this attempt."""
+        attempt = self.attempt_of(time.time())
+        ours = (one for one in self.contents.checkpoints if (one.path, one.attempt) == (path, attempt))
+        return any(each.files for one in ours for rank, each in one.nodes.items() if rank != self.options.node)
+
     def rewritten_by_several(self, unit: Unit) -> bool:
         before = self.manifests.get(unit.path)
         again = before is not None and before.nodes > 1 and before.attempt == self.attempt_of(unit.modified)

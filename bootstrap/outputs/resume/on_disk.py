@@ -51,12 +51,15 @@ def left_unfinished(publisher: Publisher, ending: Ending) -> dict[str, str]:
         return {}
     everything = units.units_of(found.items, publisher.options.globs, publisher.clock)
     there = {unit.path for unit in everything if not publisher.shelf.differs(unit)}
-    doubtful = doubts(publisher, everything, found.failed, ending)
+    doubtful = doubts(publisher, everything, found, ending)
     return {path: why for path, why in doubtful.items() if path not in there}
 
 
-def newest_there(publisher: Publisher, attempt: int, doubtful: Collection[str] = ()) -> OnDisk | None:
-    """The newest checkpoint that is whole on this disk: a restart in the same container.
+def newest_there(
+    publisher: Publisher, attempt: int, doubtful: Collection[str] = (), *, surely: bool = False
+) -> OnDisk | None:
+    """The newest checkpoint that is whole on this disk: a restart in the same container. ``surely``: only what tells it
+    or is in the store, since whoever wrote it may have been killed in the middle, and silence tells nothing any more.
 
     What is in the store as it is here is as new as it is there, whatever a clock has said since; anything else is taken
     for the work of ``attempt``.
@@ -74,6 +77,8 @@ def newest_there(publisher: Publisher, attempt: int, doubtful: Collection[str] =
         known = mine is not None and not shelf.differs(unit)
         one = OnDisk(unit, mine.attempt, mine.saved) if mine and known else OnDisk(unit, attempt, unit.modified)
         if newest is not None and (one.attempt, one.saved) <= (newest.attempt, newest.saved):
+            continue
+        if surely and not known and not units.tells_that_it_is_whole(unit, found.items):
             continue
         if not units.unfinished(unit, found.items, now, 0.0, nodes=1):
             newest = one

@@ -46,8 +46,15 @@ def restore(
     """
     root = publisher.root
     know_what_is_here(publisher, contents, same_job)
-    here = newest_there(publisher, contents.newest.attempt if contents.newest is not None else 0)
+    attempt = contents.newest.attempt if contents.newest is not None else 0
+    here, maybe = newest_there(publisher, attempt, surely=True), newest_there(publisher, attempt)
     notes = _unusable(contents, log)
+    if maybe is not None and (here is None or maybe.unit.path != here.unit.path):
+        if contents.newest is None and here is None:
+            here = maybe
+        else:
+            notes.append(f"{maybe.unit.path} is on this disk, and nothing tells that it was finished")
+            log.warning(f"not resumed from: {notes[-1]}")
     useless: list[WholeCheckpoint] = []
     while (one := _next(contents, useless)) is not None and not (here is not None and here.since(one)):
         try:
@@ -84,6 +91,10 @@ def _next(contents: Contents, useless: Sequence[WholeCheckpoint]) -> WholeCheckp
 def _unusable(contents: Contents, log: Log) -> list[str]:
     """What is newer than the newest complete checkpoint and is not whole; said, and returned."""
     notes = [f"{key} cannot be read: {why}" for key, why in contents.unreadable]
+    for run in contents.runs:
+        if run.attempt == contents.attempt:
+            what = f"of attempt {run.attempt} was not finished"
+            notes += [f"{one.get('path')} {what}: {one.get('why')}" for one in run.unfinished]
     newest = contents.newest
     for one in contents.checkpoints:
         if newest is not None and one.age_key <= newest.age_key:
