@@ -84,9 +84,9 @@ class FastClient:
         endpoint, wanted = self._endpoint, self._endpoint.processes
         if self._tls is None:
             return None
-        from .cores import usable  # for a transfer of large objects
+        from ....ground.machine import cores  # for a transfer of large objects
 
-        count = processes_for(usable()) if wanted is None else wanted
+        count = processes_for(cores.usable()) if wanted is None else wanted
         if not count:
             return None
         from .held import Holders  # which few need

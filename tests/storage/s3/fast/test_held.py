@@ -281,10 +281,10 @@ def test_there_are_as_many_as_cores_are_for(cores: float, count: int) -> None:
 
 
 def test_few_cores_a_store_without_tls_and_who_wants_none_have_none(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bootstrap.storage.s3.fast.cores.usable", lambda: 2.0)
+    monkeypatch.setattr("bootstrap.ground.machine.cores.usable", lambda: 2.0)
     assert of(lab, processes=None).processes() is None
     assert of(lab, processes=1).processes() is not None
-    monkeypatch.setattr("bootstrap.storage.s3.fast.cores.usable", lambda: 8.0)
+    monkeypatch.setattr("bootstrap.ground.machine.cores.usable", lambda: 8.0)
     assert of(lab, url=lab.bucket.store.endpoint, processes=None).processes() is None
     assert of(lab).processes() is None
     assert of(lab, processes=None).processes() is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.storage.s3.fast import cores
+from bootstrap.ground.machine import cores
 
 
 @pytest.fixture(autouse=True)

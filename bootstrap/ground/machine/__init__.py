@@ -1,0 +1,1 @@
+"""What this machine gives to a process, and takes from it."""
