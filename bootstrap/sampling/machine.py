@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from ..ground.machine import cores
 from ..process.supervise.cgroup import find
 
 _LONGEST = 1 << 16  # bytes of such a file
@@ -75,7 +76,7 @@ class MachineSampler:
         total = (self._meminfo.keyed(b"MemTotal:") or 0) << 10
         limit = self._limit if self._limit is not None and (not total or self._limit < total) else None
         return {
-            "cores": _cores(self._cgroup.directory if self._second and self._cgroup is not None else ""),
+            "cores": round(cores.usable(), 2),
             "memory_limit": limit if limit is not None else total,
             "memory_by": "cgroup" if limit is not None else "machine",
         }
@@ -153,18 +154,6 @@ def _first_version(controller: str, file: str) -> str:
             if os.path.exists(f"{directory.rstrip('/')}/{file}"):
                 return f"{directory.rstrip('/')}/{file}"
     return "/nonexistent"
-
-
-def _cores(directory: str) -> float:
-    """Cores that may be used at once: the cgroup's quota (v2), else those we may run on."""
-    cores = float(len(os.sched_getaffinity(0)))
-    quota = _File(f"{directory}/cpu.max") if directory else None
-    if quota is not None:
-        words = quota.read().split()
-        quota.close()
-        if len(words) == 2 and words[0].isdigit() and int(words[1]):
-            cores = min(cores, int(words[0]) / int(words[1]))
-    return round(cores, 2)
 
 
 def _file_systems(directories: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BootstrapError, DiskFull
+from bootstrap.ground.machine import cores
 from bootstrap.storage.fetch.large_file import LargeFile, unfinished_name
 from bootstrap.storage.fetch.verification.verifier import Verifier
 from bootstrap.storage.local import staging
@@ -53,9 +54,9 @@ def put(bucket: Bucket, content: bytes, *, in_parts: bool) -> None:
 
 
 @pytest.fixture(autouse=True)
-def cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are where jobs run: few have none to spare for digests."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(cores, "usable", lambda: 8.0)
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_nothing_is_gone_on_with_after_the_machine_went_down(
 def test_pieces_that_nothing_can_check_are_brought_again_where_boots_have_no_numbers(
     another_boot: Callable[[str], None], seaweedfs: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})  # none to spare for CRC-32s
+    monkeypatch.setattr(cores, "usable", lambda: 2.0)  # none to spare for CRC-32s
     entry, stop = Entry("big", 3 * PIECE, "0" * 32 + "-3"), threading.Event()
 
     def begun() -> LargeFile:
@@ -245,7 +246,7 @@ def test_a_touched_file_of_pieces_is_known_by_its_own_digest(
 def test_few_cores_have_better_things_to_do_than_digests_that_no_store_knows(
     seaweedfs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(cores, "usable", lambda: 2.0)
     bucket = seaweedfs.make_bucket()
     put(bucket, CONTENT, in_parts=True)
     mover = Mover(stores_of(seaweedfs))

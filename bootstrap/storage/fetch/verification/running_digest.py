@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 
+from ....ground.machine import cores
 from .checks import Digest, DigestCheck, new
 
 _NICE = 10
@@ -108,7 +109,7 @@ class RunningDigest:
 
     @staticmethod
     def _side_by_side(spans: int) -> int:
-        return min(_THREADS, len(os.sched_getaffinity(0)) // 2, spans)
+        return min(_THREADS, int(cores.usable()) // 2, spans)
 
     def _start(self, work: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # no more threads to be had: all is done in the end

@@ -8,11 +8,11 @@ A SHA-256 that somebody has announced is always compared.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from typing import Any
 
 from ....errors import StoreUnavailable
+from ....ground.machine import cores
 from ...model.store import Entry, Store, Verify
 from . import checks
 from .checks import DigestCheck, is_of
@@ -35,7 +35,7 @@ class Verifier:
     def __init__(self, store: Store, mode: Verify = "auto") -> None:
         self.hashes = mode != "size"
         """Whether digests are compared that nobody has asked for."""
-        self.spare = self.hashes and len(os.sched_getaffinity(0)) >= _MANY_CORES
+        self.spare = self.hashes and cores.usable() >= _MANY_CORES
         """Whether there is a core for more of them."""
         self.asks = mode == "always" or self.spare
         """Whether there may be more to compare than :meth:`at_once` knows of."""

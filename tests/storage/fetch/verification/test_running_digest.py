@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from bootstrap.ground.machine import cores
 from bootstrap.storage.fetch.verification.checks import DigestCheck
 from bootstrap.storage.fetch.verification.running_digest import RunningDigest
 from tests.lab.waiting import until
@@ -28,8 +29,8 @@ OF_PARTS = DigestCheck(
 
 
 @pytest.fixture(autouse=True)
-def cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "usable", lambda: 8.0)
 
 
 class File:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import StoreUnavailable
+from bootstrap.ground.machine import cores
 from bootstrap.job import Endpoint
 from bootstrap.storage.fetch import large_file, one_stream, unpack
 from bootstrap.storage.local import digests
@@ -37,7 +38,7 @@ CONTENT = os.urandom(10 * MIB + 7)
 @pytest.fixture(autouse=True)
 def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are where jobs run, objects that are large from 4 MiB on, and few tries."""
-    few(monkeypatch, cores=8)
+    few(monkeypatch, count=8)
     for module in (digests, large_file):
         monkeypatch.setattr(module, "PIECE", 2 * MIB)
     monkeypatch.setattr(one_stream, "_LARGE", 4 * MIB)
@@ -45,8 +46,8 @@ def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tries, "_ATTEMPTS", 3)
 
 
-def few(monkeypatch: pytest.MonkeyPatch, *, cores: int) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+def few(monkeypatch: pytest.MonkeyPatch, *, count: float) -> None:
+    monkeypatch.setattr(cores, "usable", lambda: count)
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,12 @@ def heads(faulty: FaultyProxy) -> int:
 
 
 @pytest.mark.parametrize(
-    ("verify", "cores", "expected"),
+    ("verify", "count", "expected"),
     [("auto", 8, "md5 of parts"), ("auto", 2, "size"), ("always", 2, "md5 of parts"), ("size", 8, "size")],
 )
 def test_on_few_cores_parts_are_verified_where_it_is_asked_for(
     verify: Verify,
-    cores: int,
+    count: int,
     expected: str,
     bucket: Bucket,
     faulty: FaultyProxy,
@@ -168,7 +169,7 @@ def test_on_few_cores_parts_are_verified_where_it_is_asked_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    few(monkeypatch, cores=cores)
+    few(monkeypatch, count=count)
     TOLD.put(bucket, faulty, "c/big", CONTENT)
     report = moving(bucket, faulty, log, verify).fetch(bucket.url("c/"), tmp_path, direct=True)
     assert report.verified == {expected: 1}
@@ -189,7 +190,7 @@ def test_by_size_alone_wrong_bytes_pass(bucket: Bucket, faulty: FaultyProxy, log
 def test_a_small_object_in_one_part_is_verified_without_a_question(
     bucket: Bucket, faulty: FaultyProxy, log: MemoryLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few(monkeypatch, cores=2)
+    few(monkeypatch, count=2)
     TOLD.put(bucket, faulty, "c/small", b"small")
     TOLD.put(bucket, faulty, "c/stream", bytes(300_000))
     report = moving(bucket, faulty, log).fetch(bucket.url("c/"), tmp_path, direct=True)
