@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.ground.machine import standstill
 from tests.e2e.job import BOOTSTRAP, Container
 from tests.lab.faulty_proxy import FaultyProxy, refused, slow_upload
 from tests.lab.stores import Store
@@ -106,7 +107,7 @@ def test_an_attempt_that_was_frozen_in_the_middle_of_a_file_leaves_the_newer_one
         newer = Container(tmp_path / "newer").run(*words, "echo new > out/step-1.pt; sleep 2", environ=seaweedfs.env())
         assert newer.code == 0, newer.stderr
         assert bucket.get("m/step-1.pt") == b"new\n"
-        time.sleep(12)
+        time.sleep(standstill.LONG + 1)
         faulty.clear()
         frozen.send_signal(signal.SIGCONT)
         until(lambda: any(key.endswith("/step-1.pt") and "attempt-1" in key for key in bucket.list("m/")))

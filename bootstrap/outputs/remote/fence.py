@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from ...ground.machine.standstill import Standstill
 from ...job import StopRequest
 from ...storage.common.rate_limit import Throttle
 from ...storage.common.workers import TransferStopped
@@ -23,9 +24,6 @@ _SKEW = 30.0
 
 _EPOCH = 1_767_225_600  # 2026
 _BLIND_STEP = 300.0  # seconds; six digits are enough for nine years
-
-_FROZEN = 10.0
-"""Seconds in which nothing was sent, after which the fence is looked at again in the middle of a file."""
 
 
 def new_claim(claims: Iterable[Claim], *, node: int, nodes: int, job: str, blind: bool = False) -> Claim:
@@ -64,7 +62,8 @@ class Fence:
 
 class Watchful(Throttle):
     """A bound on the rate of what is sent that notices when nothing was for long: a machine that was frozen, or cut
-    off, and wakes up in the middle of a file whose name has been a newer attempt's for an hour.
+    off, and wakes up in the middle of a file whose name has been a newer attempt's for an hour. (A request that was on
+    its way then is begun anew: :mod:`bootstrap.storage.s3.fast.serving`.)
 
     ``overtaken`` is asked then, from any thread; it may raise what the store says.
     """
@@ -73,17 +72,17 @@ class Watchful(Throttle):
         super().__init__(rate)
         self._overtaken = overtaken
         self._asking = threading.Lock()
-        self._seen = time.monotonic()
+        self._standstill = Standstill()
 
     def begin(self) -> None:
         """The fence has just been looked at."""
-        self._seen = time.monotonic()
+        self._standstill.begin()
 
     def spend(self, size: int, stop: StopRequest) -> None:
         """As the bound; raises :class:`TransferStopped` as well when a newer attempt has begun."""
         super().spend(size, stop)
-        if time.monotonic() - self._seen > _FROZEN:
+        if self._standstill.was_long():
             with self._asking:
-                if time.monotonic() - self._seen > _FROZEN and self._overtaken():
+                if self._standstill.was_long() and self._overtaken():
                     raise TransferStopped
-        self._seen = time.monotonic()
+        self._standstill.begin()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol
 
+from ....ground.machine.standstill import Standstill
 from ....job import StopRequest
 from ...common.workers import TransferStopped
 from ...model.pipeline import Connection, E, NeedsFallback, RequestBudget
@@ -18,7 +19,6 @@ from .http1 import Meter
 
 _LOST_IN_A_ROW = 3  # connections of a thread that brought nothing
 _LOOK = 0.1  # seconds between two looks at whether to stop, and at who is silent
-_FROZEN = 8.0  # seconds for a look that takes a tenth of one: this process, or its machine, was stopped meanwhile
 _UNSERVED = 2.0  # seconds in which the store refused everybody: then who waits for it and says so has to ask
 
 
@@ -75,6 +75,7 @@ def serve(
     wanted = True
     lost = 0  # connections that brought nothing, without one that did
     looked = time.monotonic()
+    standstill = Standstill()
 
     def ended(one: Served[E]) -> None:
         nonlocal lost
@@ -96,10 +97,10 @@ def serve(
                     ended(one)
             if not served:
                 break
-            began = time.monotonic()
+            standstill.begin()
             ready = poll.poll(_LOOK * 1000)
             now = time.monotonic()
-            if now - began > _FROZEN:  # a name may be somebody else's by now: who sends once more looks whose it is
+            if standstill.was_long():  # a name may be somebody else's by now: who sends once more looks whose it is
                 for one in [one for one in served.values() if one.is_long]:
                     ended(one)
                 continue
