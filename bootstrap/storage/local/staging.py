@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 from functools import cache
+from itertools import count
 from zlib import crc32
 
 from ...ground.patterns import pattern
@@ -56,60 +57,82 @@ class Staging:
     """Files in the making. Each is written under a name of its own in its final directory and appears by rename.
 
     After :meth:`close` nothing more can appear, whatever threads are still at work, and no partial file is left but
-    those of which the next transfer can make use.
+    those of which the next transfer can make use. Threads do not wait for each other's calls, each of which takes
+    milliseconds on a mount over the network.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
+        self._busy = 0  # threads that are making a file or giving it its name
         self._partial: dict[str, bool] = {}  # and whether it goes away at the end
         self._closed = False
-        self._tag = os.urandom(4).hex()
-        self._count = 0
+        self._beginning = f"{of_this_machine()}{os.urandom(4).hex()}"
+        self._numbers = count(1)
 
-    def create(self, final: str, lasting: str = "") -> tuple[int, str]:
+    def create(self, final: str, lasting: str = "", *, mode: int = 0o666, claimed: bool = True) -> tuple[int, str]:
         """A file that will become ``final``: its descriptor (the caller's to close) and its name for now.
 
-        It is new; or it is ``lasting``, which may be there already, and stays when the transfer ends before it is
-        published or discarded. That is not had when somebody else, or nobody can tell who, is at work on it.
+        It is new, with what the umask leaves of ``mode``; or it is ``lasting``, which may be there already, and stays
+        when the transfer ends before it is published or discarded. That is not had when somebody else, or nobody can
+        tell who, is at work on it. One that is not ``claimed`` costs two calls less, and may be swept away before it is
+        published.
         """
-        with self._lock:
-            if self._closed:
-                raise OSError(errno.ECANCELED, "the transfer has ended")
+        self._begin()
+        try:
             file = _take_over(lasting) if lasting else -1
             if file >= 0:
                 self._partial[lasting] = False
                 return file, lasting
+            above = final[: final.rfind("/") + 1]
             while True:
-                self._count += 1
-                name = os.path.join(os.path.dirname(final), f"{of_this_machine()}{self._tag}-{self._count}.partial")
-                file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                if claim(file):
+                name = f"{above}{self._beginning}-{next(self._numbers)}.partial"
+                file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+                if not claimed or claim(file):
                     self._partial[name] = True
                     return file, name
                 os.close(file)  # another transfer's sweep was faster than our claim
                 _remove(name)
+        finally:
+            self._end()
 
     def publish(self, partial: str, final: str) -> None:
         """Give the finished file its name, while it is still open: once closed it is anybody's to sweep."""
-        with self._lock:
+        self._begin()
+        try:
             if partial not in self._partial:
                 raise OSError(errno.ECANCELED, "the transfer has ended")
             os.replace(partial, final)
             del self._partial[partial]
+        finally:
+            self._end()
 
     def discard(self, partial: str) -> None:
         """Forget a file that did not work out."""
-        with self._lock:
-            self._partial.pop(partial, None)
-            _remove(partial)
+        self._partial.pop(partial, None)
+        _remove(partial)
 
     def close(self) -> None:
         """End it: what is not published goes away, but for what is lasting."""
-        with self._lock:
+        with self._changed:
             self._closed = True
-            for name in (name for name, goes in self._partial.items() if goes):
-                _remove(name)
+            while self._busy:
+                self._changed.wait()
+            for name, goes in list(self._partial.items()):
+                if goes:
+                    _remove(name)
             self._partial.clear()
+
+    def _begin(self) -> None:
+        with self._changed:
+            if self._closed:
+                raise OSError(errno.ECANCELED, "the transfer has ended")
+            self._busy += 1
+
+    def _end(self) -> None:
+        with self._changed:
+            self._busy -= 1
+            if self._closed:
+                self._changed.notify_all()
 
 
 def claim(file: int) -> bool:
@@ -190,7 +213,12 @@ def executable_if_script(file: int) -> None:
     """
     if os.pread(file, 2, 0) == b"#!":
         mode = stat.S_IMODE(os.fstat(file).st_mode)
-        os.fchmod(file, mode | (mode & 0o444) >> 2)
+        os.fchmod(file, mode | executable(mode))
+
+
+def executable(mode: int) -> int:
+    """The x bits beside the r bits of ``mode``."""
+    return (mode & 0o444) >> 2
 
 
 def _remove(name: str) -> None:
