@@ -280,3 +280,13 @@ def test_a_document_is_of_schema_1_and_has_names_as_people_read_them() -> None:
     assert "训练".encode() in part(0, "训练").text()
     odd = part(0, "\udce9")  # a name that is no UTF-8
     assert parsed(Checkpoint, odd.text()).files[0].path == "\udce9"
+    for one in (part(0, "a"), odd):
+        assert one.text().startswith(b'{\n "schema": 1,\n "kind": "checkpoint",\n') and one.text().endswith(b"\n}\n")
+
+
+def test_the_stretches_of_a_file_with_holes_are_told_and_of_another_nothing() -> None:
+    plain = part(0, "a")
+    holes = replace(plain, files=tuple(replace(one, size=9, data=((0, 2), (4, 9))) for one in plain.files))
+    assert "data" not in json.loads(plain.text())["files"][0]
+    assert json.loads(holes.text())["files"][0]["data"] == [[0, 2], [4, 9]]
+    assert parsed(Checkpoint, holes.text()).files == holes.files
