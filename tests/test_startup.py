@@ -118,3 +118,16 @@ def test_a_command_that_fails_loads_what_explains_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stderr[-2000:]
     assert "bootstrap.diagnosis.explain" in done.stderr
+
+
+def test_a_local_copy_loads_nothing_that_only_a_store_needs(tmp_path: Path, code: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "bootstrap", "copy", "-q", "-r", f"{code}/", f"{tmp_path}/to/"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and (tmp_path / "to" / "train.py").exists(), done.stderr[-2000:]
+    lines = done.stderr.splitlines()
+    names = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert of(names, (*NEVER, "hashlib", "subprocess")) == BEFORE_3_11

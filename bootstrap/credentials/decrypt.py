@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import SecretUnreadable
 from ..job import Log
@@ -23,6 +23,9 @@ from ..masking.registry import Secrets
 from ..reporting.prose import counted
 from .names import DLS_CIPHER, DLS_KEY_FILE, DLS_KEY_SERVICE, OUR_CIPHER, OUR_KEY_FILE
 from .sealing import Seal, key_file_warning
+
+if TYPE_CHECKING:
+    import subprocess
 
 LIMIT = 30.0
 """Seconds for one call of a tool: ``dls-key-client`` asks a service over the network."""
@@ -159,6 +162,8 @@ def _call(
     argv: Sequence[str], asked: bytes, environ: Mapping[str, str], variables: Sequence[str], limit: float
 ) -> bytes:
     """The output of a tool that ends well within ``limit`` seconds."""
+    import subprocess  # which most have no need of here
+
     tool = os.path.basename(argv[0])
     try:
         process = subprocess.Popen(

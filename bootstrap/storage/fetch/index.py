@@ -7,7 +7,6 @@ JSON a file is written while the files arrive, so that a fetch that was killed g
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import stat
@@ -146,6 +145,8 @@ class FetchIndex:
             return -1  # the fetch itself is about to say why
         if os.path.ismount(root) or not os.access(parent, os.W_OK):
             parent = root  # beside the tree, not in it, unless the tree is all that will still be there next time
+        import hashlib  # a local tree has no index, and the library behind it takes its time
+
         tag = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         try:
             os.makedirs(parent, exist_ok=True)

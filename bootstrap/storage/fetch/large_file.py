@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import struct
 import threading
@@ -52,6 +51,8 @@ def is_large(entry: Entry) -> bool:
 def unfinished_name(final: str, entry: Entry) -> str:
     """Where the file ``final`` is until it is whole: what is found there is of this very object."""
     directory, name = os.path.split(final)
+    import hashlib  # a local tree's room is checked without
+
     tag = hashlib.sha256(f"{name}\n{entry.key}\n{entry.etag}\n{entry.size}".encode("utf-8", "surrogateescape"))
     return os.path.join(directory, f"{of_this_machine()}{tag.hexdigest()[:16]}.partial")
 

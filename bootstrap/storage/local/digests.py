@@ -8,7 +8,6 @@ those files have none, so there a touched one counts as changed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from zlib import crc32
 
@@ -48,6 +47,8 @@ def has_digest(path: str, digest: str) -> bool:
                 return plain_digest(crc) == digest
             if len(digest) != 32:
                 return False
+            import hashlib  # for who has such a file, not for who copies a local tree
+
             md5 = hashlib.md5(usedforsecurity=False)
             while piece := file.read(_CHUNK):
                 md5.update(piece)
