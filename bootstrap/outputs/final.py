@@ -185,7 +185,7 @@ def _conclude(
 ) -> BootstrapError | None:
     """The run's manifest, which is the last thing that is written."""
     shelf = publisher.shelf
-    attempt = shelf.attempt_of(time.time())
+    attempt = shelf.attempt_of()
     of_checkpoints = {file.path for each in shelf.manifests.values() for file in each.files}
     of_checkpoints |= {item.name for unit in everything if unit.path in doubtful for item in unit.items}
     run = RunManifest(

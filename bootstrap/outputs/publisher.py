@@ -23,7 +23,7 @@ from .local.patterns import is_unfinished, is_unfinished_marker
 from .local.pins import Pins
 from .local.units import Unit
 from .remote.contents import Contents
-from .remote.fence import Fence, Watchful, new_claim
+from .remote.fence import Fence, Watchful, new_claim, put_claim
 from .remote.manifest import Claim, File
 from .remote.parts import Parts
 from .remote.sending import Known, Sender, State, state
@@ -174,6 +174,7 @@ class Publisher:
         else:  # alone, there is only one thing that others may have written
             claims = self.target.claims(self.options.node)
         newer = Fence(self.claim).overtaken_by(claims)
+        self._compare_clocks(claims)
         if newer is not None:
             self._step_aside(newer)
         elif self.target.blind is None and self._is_gone(claims):
@@ -185,6 +186,17 @@ class Publisher:
         self.shelf.sweep()
         self.shelf.thin_out(self._named)
 
+    def compare_clocks(self) -> None:
+        """So that what was saved here and what the store has are told apart by their age."""
+        self._compare_clocks(self.target.claims(self.options.node))
+
+    def _compare_clocks(self, claims: Sequence[Claim]) -> None:
+        ahead = Fence(self.claim).ahead(claims)
+        if ahead is not None:
+            self.shelf.ahead = ahead
+            files_ahead = self.clock.file_system_now() - time.time()
+            self.shelf.files_ahead = files_ahead if abs(files_ahead) > 1 else 0.0
+
     def settle(self) -> None:
         """The end: what is complete takes the place of what is older at once."""
         if (self.shelf.promised or self.options.keep) and not self._overtaken():
@@ -194,7 +206,7 @@ class Publisher:
     def _notice_others(self) -> None:
         """Two nodes never write one key unnoticed: the lower rank keeps it, the other's goes to its own directory."""
         contents, node = self.shelf.contents, self.options.node
-        attempt, others = self.shelf.attempt_of(time.time()), dict[str, tuple[int, str]]()
+        attempt, others = self.shelf.attempt_of(), dict[str, tuple[int, str]]()
         for rank in sorted(contents.loose, reverse=True):
             for path, file in contents.loose[rank].items() if rank != node else ():
                 if contents.attempts.get((rank, path)) == attempt:
@@ -398,7 +410,7 @@ class Publisher:
             "removed here meanwhile is lost",
             target=str(self.target.url),
         )
-        self.target.put(self.claim.key, self.claim.text())
+        self.claim = put_claim(self.target, self.claim)
         self._open(self.target, self.target.contents())
 
     def _step_aside(self, newer: Claim) -> None:
@@ -411,7 +423,7 @@ class Publisher:
         )
         self.claim = new_claim((), node=self.options.node, nodes=self.options.nodes, job=self.options.job)
         self._open(self.target.below(directory), Contents())
-        self.target.put(self.claim.key, self.claim.text())
+        self.claim = self.shelf.claim = put_claim(self.target, self.claim)
 
     # --- small things ---
 
@@ -426,7 +438,7 @@ class Publisher:
         self.failed.update(failed)
 
     def _put_part(self, files: Sequence[File]) -> None:
-        self._parts.put(self.shelf.attempt_of(time.time()), files)
+        self._parts.put(self.shelf.attempt_of(), files)
 
     def say_of_sparse(self, found: scan.Look) -> None:
         """Before it goes: it may be a hundred times what anybody expects."""

@@ -27,7 +27,7 @@ from .live import Live
 from .local.empty import noted
 from .publisher import Publisher
 from .remote.contents import Contents
-from .remote.fence import new_claim
+from .remote.fence import new_claim, put_claim
 from .remote.manifest import HOME, Claim
 from .remote.shelf import Options
 from .remote.target import Target
@@ -117,6 +117,8 @@ class Session:
 
     def _restore(self, publisher: Publisher, stop: StopRequest) -> Resumed | None:
         contents = publisher.contents.of_job(self.job)
+        if contents.checkpoints:
+            publisher.compare_clocks()
         others = {claim.job for claim in publisher.contents.claims} - {self.job, publisher.claim.job}
         for other in sorted(others):
             remedy = f"--resume-from {publisher.target.url} takes it"
@@ -261,7 +263,7 @@ def _begin_one(output: Output, job: Job, chosen: Settings, stores: Stores, stop:
         claim = new_claim(
             contents.claims, node=options.node, nodes=options.nodes, job=options.job, blind=target.blind is not None
         )
-        _claim(target, claim)
+        claim = _claim(target, claim)
     except BootstrapError as error:
         raise error.replace(where=f"{where}: {error.where}" if where not in error.where else error.where) from error
     return Publisher(output, target, options, claim, log, contents)
@@ -365,7 +367,8 @@ def _withdraw(publishers: Sequence[Publisher], log: Log) -> None:
                 log.debug(f"the claim of an attempt that never ran stays: {error}")
 
 
-def _claim(target: Target, claim: Claim) -> None:
+def _claim(target: Target, claim: Claim) -> Claim:
     """The first word that is written there: where that is refused, so would be the results."""
-    target.put(claim.key, claim.text())
+    claim = put_claim(target, claim)
     target.hold(claim.key)
+    return claim

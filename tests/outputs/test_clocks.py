@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bootstrap.outputs.publisher import Publisher
 from bootstrap.outputs.resume.on_disk import left_unfinished, newest_on_disk
 from bootstrap.outputs.resume.restore import restore
 from bootstrap.outputs.resume.resumed import Resumed
+from bootstrap.values import replace
 from tests.e2e.job import Container
 from tests.outputs.conftest import NEVER, Place, settle, write
 
@@ -67,6 +69,26 @@ def test_a_directory_is_quiet_also_where_its_clock_is_not_ours(
     write(root, {"step-1/part.bin": "2"}, age=10 - HOUR)
     publisher.round(NEVER)
     assert nas.complete() == ["step-1"]
+
+
+def test_a_node_whose_clock_is_hours_behind_is_in_the_attempt_that_it_is_in(
+    nas: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what it saves is as new as what others save: the store's clock is what they have in common."""
+    for node in (0, 1):
+        before = nas.publisher(tmp_path / f"before-{node}", node=node, nodes=2).claim
+        nas.target().put(before.key, replace(before, started=time.time() - 2 * HOUR).text())
+        os.utime(Path(nas.url, before.key), (time.time() - 2 * HOUR,) * 2)
+    zero, one = (nas.publisher(tmp_path / f"node-{node}", node=node, nodes=2) for node in (0, 1))
+    put_back(one, monkeypatch, HOUR)
+    write(zero.root, {"step-5/.metadata": pickle.dumps(["__0_0.distcp", "__1_0.distcp"]), "step-5/__0_0.distcp": "0"})
+    write(one.root, {"step-5/__1_0.distcp": "1"}, age=HOUR + 4)
+    write(zero.root, {"step-4.pt": "4"}, age=100)
+    for publisher in (zero, one):
+        publisher.round(NEVER)
+    newest = nas.contents().newest
+    assert newest is not None and (newest.path, newest.attempt) == ("step-5", 2)
+    assert abs(newest.saved - time.time()) < 60
 
 
 def test_what_a_command_has_finished_is_whole_by_the_clock_of_its_own_files(

@@ -209,7 +209,7 @@ def test_an_attempt_of_another_number_of_nodes_goes_on_and_tidies_up(
     for publisher in second:
         node = publisher.options.node
         rest = {"step-3/.metadata": whole} if node == 0 else {}
-        write(publisher.root, {f"step-3/__{node}_0.distcp": f"{node}", **rest}, age=10)
+        write(publisher.root, {f"step-3/__{node}_0.distcp": f"{node}", **rest}, age=4)
         publisher.round(NEVER)
     for publisher in second:
         publisher.refresh()

@@ -106,6 +106,9 @@ def test_what_only_its_silence_tells_to_be_whole_is_not_believed_of_a_killed_con
     _, resumed = again(nas, root)
     assert resumed is not None and resumed.checkpoint == "step-1"
     assert resumed.others == ("step-2 is on this disk, and nothing tells that it was finished",)
+    _, resumed = again(nas, root, nodes=2, node=1)
+    assert resumed is not None and resumed.checkpoint == "step-1", "the other node has nothing else"
+    assert "step-2 is on this disk, and not complete in the store, where all nodes see it" in resumed.others
     write(tmp_path / "alone", {"step-2/a.bin": "2"}, age=80)
     _, resumed = again(Place(f"{tmp_path}/other/", nas.stores), tmp_path / "alone")
     assert resumed is not None and resumed.checkpoint == "step-2", "better than nothing"

@@ -102,7 +102,20 @@ def test_what_was_saved_belongs_to_node_0s_attempt_of_that_time() -> None:
     claims = [claim(1, started=100.0), claim(2, started=200.0), claim(5, node=1, started=100.0)]
     fence = Fence(claim(3, node=1))
     assert [fence.attempt(claims, saved) for saved in (60.0, 70.0, 169.0, 170.0, 900.0)] == [3, 1, 1, 2, 2]
+    assert fence.attempt(claims) == 2, "now"
+    assert fence.attempt([], 900.0) == 3, "before node 0 has come"
     assert Fence(claim(4)).attempt(claims, 900.0) == 4, "node 0's own is its own"
+
+
+@pytest.mark.parametrize("ahead", [0.0, 4.0, 3600.0, -3600.0, 900 * 86400.0])
+def test_whose_clock_is_wrong_knows_it_by_the_time_that_the_store_gives_its_claim(ahead: float) -> None:
+    """``ahead``: the store's clock, of this node's. Node 0 has yet another one."""
+    mine = replace(claim(3, node=1, started=100.0 - ahead), listed=100.0)
+    claims = [replace(claim(n, started=7777.0), listed=100.0 * n) for n in (1, 2)]
+    fence = Fence(mine)
+    found = [fence.attempt([*claims, mine], saved - ahead) for saved in (101.0, 180.0, 210.0, 900.0)]
+    assert found == [1, 1, 2, 2]
+    assert (fence.ahead([mine]), fence.ahead(claims)) == (ahead if abs(ahead) > 5 else 0.0, None)
 
 
 # --- what is the newer, of everything below a URL ---------------------------------------------------------------------

@@ -7,6 +7,7 @@ claims.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -16,11 +17,18 @@ from ...ground.machine.standstill import Standstill
 from ...job import StopRequest
 from ...storage.common.rate_limit import Throttle
 from ...storage.common.workers import TransferStopped
-from ...values import dataclass
+from ...values import dataclass, replace
 from .manifest import Claim
+from .target import Target
 
 _SKEW = 30.0
-"""Seconds by which the clocks of two nodes may differ."""
+"""Seconds by which the clocks of two nodes may differ, where the store does not tell."""
+
+_ROUNDED = 5.0
+"""Seconds by which what a store tells may be wrong: some count whole ones, and a request takes its time."""
+
+_TRIES = 3
+"""Of writing a claim in so short a time that its moment here and that of the store are one."""
 
 _EPOCH = 1_767_225_600  # 2026
 _BLIND_STEP = 300.0  # seconds; six digits are enough for nine years
@@ -37,6 +45,17 @@ def new_claim(claims: Iterable[Claim], *, node: int, nodes: int, job: str, blind
     return Claim(number, run, time.time(), node, nodes, job, os.uname().nodename)
 
 
+def put_claim(target: Target, claim: Claim) -> Claim:
+    """Write it, as of now; again where the store took its time: the difference of the clocks is told by it."""
+    for _ in range(_TRIES):
+        began = time.monotonic()
+        claim = replace(claim, started=time.time())
+        target.put(claim.key, claim.text())
+        if time.monotonic() - began < _ROUNDED:
+            break
+    return claim
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """This node's claim, against what is claimed by now."""
@@ -48,16 +67,32 @@ class Fence:
         newest = max((each for each in claims if each.node == self.mine.node), default=self.mine)
         return newest if newest > self.mine else None
 
-    def attempt(self, claims: Iterable[Claim], saved: float) -> int:
-        """The number of the attempt in which something was ``saved`` here: node 0's newest claim from before that.
+    def ahead(self, claims: Iterable[Claim]) -> float | None:
+        """By how many seconds the store's clock is ahead of this node's; None where it is not known."""
+        mine = next((each for each in claims if each == self.mine and each.listed), None)
+        if mine is None:
+            return None
+        ahead = mine.listed - self.mine.started
+        return ahead if abs(ahead) > _ROUNDED else 0.0
+
+    def attempt(self, claims: Iterable[Claim], saved: float = math.inf) -> int:
+        """The number of the attempt in which something was ``saved`` here, by this node's clock: that of node 0's
+        newest claim from before that. Without ``saved``: the attempt of now.
 
         A node whose own attempt goes on when node 0 is started again is in node 0's newer attempt from then on, but for
         what it had saved before.
         """
+        claims = list(claims)
         if self.mine.node == 0:
             return self.mine.attempt
-        started = [each for each in claims if each.node == 0 and each.started <= saved + _SKEW]
-        return max((each.attempt for each in started), default=self.mine.attempt)
+        ahead = self.ahead(claims)
+
+        def is_before(claim: Claim) -> bool:
+            if ahead is None or not claim.listed:
+                return claim.started <= saved + _SKEW
+            return claim.listed <= saved + ahead + _ROUNDED
+
+        return max((each.attempt for each in claims if each.node == 0 and is_before(each)), default=self.mine.attempt)
 
 
 class Watchful(Throttle):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...reporting.record import utc
@@ -146,13 +146,17 @@ class Claim:
     nodes: int = field(default=1, compare=False)
     job: str = field(default="", compare=False)
     host: str = field(default="", compare=False)
+    listed: float = field(default=0.0, compare=False)
+    """When it was written, by the store's clock, which nodes with different clocks have in common; 0: not known. It is
+    in no document.
+    """
 
     @property
     def key(self) -> str:
         return f"{HOME}claims/node-{self.node}/{self.attempt:06d}-{self.run}.json"
 
     def text(self) -> bytes:
-        return _text(self.kind, self)
+        return _text(self.kind, self, without=("listed",))
 
 
 def parents(path: str) -> list[str]:
@@ -184,8 +188,9 @@ def kind_of(key: str) -> tuple[str, dict[str, str]]:
     return "", {}
 
 
-def _text(kind: str, value: Any) -> bytes:
-    document = {"schema": SCHEMA, "kind": kind, **{name: _plain(name, one) for name, one in asdict(value).items()}}
+def _text(kind: str, value: Any, without: Collection[str] = ()) -> bytes:
+    fields = {name: _plain(name, one) for name, one in asdict(value).items() if name not in without}
+    document = {"schema": SCHEMA, "kind": kind, **fields}
     try:
         return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a name that is no UTF-8, which only a directory can have

@@ -38,7 +38,8 @@ def _load(text: bytes, kind: str) -> dict[str, Any]:
 
 def _built(cls: type[D], found: dict[str, Any]) -> D:
     try:
-        fields = {name: found[name] for name in [one.name for one in dataclass_fields(cast(Any, cls))] if name in found}
+        names = {one.name for one in dataclass_fields(cast(Any, cls))} - {"listed"}  # which is in no document
+        fields = {name: found[name] for name in names if name in found}
         for name in TIMES:
             if name in fields:
                 fields[name] = datetime.fromisoformat(fields[name]).timestamp()

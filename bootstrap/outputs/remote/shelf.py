@@ -7,6 +7,7 @@ manifest with these (docs/outputs.md says why).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -79,6 +80,12 @@ class Shelf:
     promised: list[str] = field(default_factory=list)
     """Checkpoints that have not taken the place of what is older: their contents may still be in :data:`NEW`."""
 
+    ahead: float = 0.0
+    """Seconds by which the store's clock is ahead of this machine's."""
+
+    files_ahead: float = 0.0
+    """Seconds by which the clock of the files is, which may be a NAS' own."""
+
     lingering: Lingering = field(default_factory=Lingering)
     _cleared: bool = False
     _keeps_all: bool = False
@@ -89,8 +96,13 @@ class Shelf:
         if self.target.blind is None:
             self.contents = found
 
-    def attempt_of(self, saved: float) -> int:
-        return Fence(self.claim).attempt(self.contents.claims, saved)
+    def attempt_of(self, saved: float = math.inf) -> int:
+        """Of what was saved at this moment by the clock of the files here; of what is written now without one."""
+        return Fence(self.claim).attempt(self.contents.claims, saved - self.files_ahead)
+
+    def of_all(self, saved: float) -> float:
+        """A moment by the clock of the files here, by that of the store, which all nodes have in common."""
+        return saved + self.ahead - self.files_ahead
 
     def is_there(self, item: Item) -> bool:
         known = self.known.get(item.name)
@@ -109,7 +121,7 @@ class Shelf:
 
     def is_of_others(self, path: str) -> bool:
         """Whether another node has published files of it in this attempt."""
-        attempt = self.attempt_of(time.time())
+        attempt = self.attempt_of()
         ours = (one for one in self.contents.checkpoints if (one.path, one.attempt) == (path, attempt))
         return any(each.files for one in ours for rank, each in one.nodes.items() if rank != self.options.node)
 
@@ -192,8 +204,8 @@ class Shelf:
         """
         before = self.manifests.get(plan.unit.path)
         if before is None or before.attempt != plan.attempt:
-            return plan.unit.modified
-        return max(plan.unit.modified, before.saved + 0.001)
+            return self.of_all(plan.unit.modified)
+        return max(self.of_all(plan.unit.modified), before.saved + 0.001)
 
     def keep_promises(self, *, at_end: bool = False) -> None:
         """Give what is complete the names that are meant for it, in the place of what had them; not before it has been
@@ -305,7 +317,7 @@ class Shelf:
 
     def answer(self, exists: Collection[str]) -> None:
         """Say of other nodes' checkpoints that we have nothing of them; not of those that ``exists`` here."""
-        attempt = self.attempt_of(time.time())
+        attempt = self.attempt_of()
         for one in self.contents.checkpoints:
             asked = max(each.nodes for each in one.nodes.values())
             if one.attempt != attempt or asked <= self.options.node or self.options.node in one.nodes:

@@ -15,6 +15,7 @@ from ...storage.model.light_writer import Inline
 from ...storage.model.store import Entry, Store
 from ...storage.model.url import Location
 from ...storage.open import Stores
+from ...values import replace
 from .contents import Contents, contents
 from .manifest import HOME, NEW, Claim, kind_of
 
@@ -105,7 +106,10 @@ class Target:
         known = {one: self._read[one] for one in wanted if one in self._read}
         known.update((one, text) for one, text in zip(missing, texts, strict=True) if text is not None)
         self._read = known
-        return contents((key[len(HOME) :], text) for (key, _), text in known.items()), len(known) == len(wanted)
+        found = contents((key[len(HOME) :], text) for (key, _), text in known.items())
+        times = {one.key: one.mtime for one in entries}
+        claims = tuple(replace(claim, listed=times.get(claim.key, 0.0)) for claim in found.claims)
+        return replace(found, claims=claims), len(known) == len(wanted)
 
     def claims(self, node: int) -> tuple[Claim, ...]:
         """A node's, as far as their keys tell them, which is enough to know the newest."""
@@ -113,7 +117,7 @@ class Target:
         for entry in self.listed(f"{HOME}claims/node-{node}/"):
             kind, parts = kind_of(entry.key[len(HOME) :])
             if kind == "claim":
-                found.append(Claim(int(parts["attempt"]), parts["run"], entry.mtime, node))
+                found.append(Claim(int(parts["attempt"]), parts["run"], entry.mtime, node, listed=entry.mtime))
         return tuple(found)
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:

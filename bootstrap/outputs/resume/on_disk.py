@@ -59,7 +59,8 @@ def newest_there(
     publisher: Publisher, attempt: int, doubtful: Collection[str] = (), *, surely: bool = False
 ) -> OnDisk | None:
     """The newest checkpoint that is whole on this disk: a restart in the same container. ``surely``: only what tells it
-    or is in the store, since whoever wrote it may have been killed in the middle, and silence tells nothing any more.
+    or is in the store, since whoever wrote it may have been killed in the middle, and silence tells nothing any more;
+    of several nodes only what is in the store, where all of them see it.
 
     What is in the store as it is here is as new as it is there, whatever a clock has said since; anything else is taken
     for the work of ``attempt``.
@@ -75,10 +76,15 @@ def newest_there(
             continue
         mine = shelf.manifests.get(unit.path)
         known = mine is not None and not shelf.differs(unit)
-        one = OnDisk(unit, mine.attempt, mine.saved) if mine and known else OnDisk(unit, attempt, unit.modified)
+        one = (
+            OnDisk(unit, mine.attempt, mine.saved)
+            if mine and known
+            else OnDisk(unit, attempt, shelf.of_all(unit.modified))
+        )
         if newest is not None and (one.attempt, one.saved) <= (newest.attempt, newest.saved):
             continue
-        if surely and not known and not units.tells_that_it_is_whole(unit, found.items):
+        alone = publisher.options.nodes == 1
+        if surely and not known and not (alone and units.tells_that_it_is_whole(unit, found.items)):
             continue
         if not units.unfinished(unit, found.items, now, 0.0, nodes=1):
             newest = one

@@ -50,10 +50,12 @@ def restore(
     here, maybe = newest_there(publisher, attempt, surely=True), newest_there(publisher, attempt)
     notes = _unusable(contents, log)
     if maybe is not None and (here is None or maybe.unit.path != here.unit.path):
-        if contents.newest is None and here is None:
+        alone = publisher.options.nodes == 1
+        if alone and contents.newest is None and here is None:
             here = maybe
         else:
-            notes.append(f"{maybe.unit.path} is on this disk, and nothing tells that it was finished")
+            why = "nothing tells that it was finished" if alone else "not complete in the store, where all nodes see it"
+            notes.append(f"{maybe.unit.path} is on this disk, and {why}")
             log.warning(f"not resumed from: {notes[-1]}")
     useless: list[WholeCheckpoint] = []
     while (one := _next(contents, useless)) is not None and not (here is not None and here.since(one)):
