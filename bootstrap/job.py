@@ -194,6 +194,11 @@ class Credentials:
     expires: datetime | None = None
     source: str = ""
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes them these and no others, whatever their place says of their end."""
+        return self.access_key, self.secret_key, self.token
+
     def __repr__(self) -> str:
         return f"Credentials(from {self.source or 'nowhere'}, {'temporary' if self.token else 'permanent'})"
 

@@ -114,7 +114,7 @@ class Keyring:
             if before is None:
                 self._announce("object store keys found", self._current)
                 self._compare(self._current)
-            elif _identity(before) != _identity(self._current):
+            elif before.identity != self._current.identity:
                 self._announce("object store keys renewed", self._current)
                 self._former.append(before)
                 self._forget_the_oldest(self._current)
@@ -128,12 +128,12 @@ class Keyring:
         """The parts of all keys that were handed out, whatever their place. Reads nothing."""
         with self._lock:
             known = [*self._former, *([self._current] if self._current else [])]
-        return {part for one in known for part in _identity(one) if part}
+        return {part for one in known for part in one.identity if part}
 
     def rejected(self, credentials: Credentials) -> None:
         """The store says that these have ended: they are not handed out again, whatever their place says of them."""
         with self._lock:
-            self._rejected.add(_identity(credentials))
+            self._rejected.add(credentials.identity)
 
     def _read(self) -> Credentials:
         odd: list[str] = []
@@ -170,13 +170,13 @@ class Keyring:
         from .expiry import seconds_left
 
         left = seconds_left(credentials)
-        return _identity(credentials) in self._rejected or (left is not None and left <= 0)
+        return credentials.identity in self._rejected or (left is not None and left <= 0)
 
     def _forget_the_oldest(self, current: Credentials) -> None:
         """Keys renewed every few minutes for weeks would make masking slow; those that ended are harmless."""
         while len(self._former) > GENERATIONS and self._former[0].token and self._has_ended(self._former[0]):
             dead = self._former.pop(0)
-            self._secrets.forget(set(_identity(dead)).difference(*map(_identity, [current, *self._former])))
+            self._secrets.forget(set(dead.identity).difference(*(one.identity for one in (current, *self._former))))
 
     def _announce(self, event: str, credentials: Credentials) -> None:
         ends = credentials.expires.isoformat(timespec="seconds") if credentials.expires else "unknown"
@@ -196,10 +196,6 @@ class Keyring:
                 used.secret_key,
             ):
                 self._log.warning("two places hold different keys", used=used.source, ignored=other.source)
-
-
-def _identity(credentials: Credentials) -> tuple[str, str, str]:
-    return credentials.access_key, credentials.secret_key, credentials.token
 
 
 def _expired(credentials: Credentials) -> CredentialsExpired:

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from ..ground.safe_files import open_own, replace_own
+from ..ground.writes import write_all
 
 SCHEMA = 1
 
@@ -38,7 +39,8 @@ class SampleFile:
                 self._open()
             if self._size + len(data) > self._most:
                 self._thin()
-            self._size += os.write(self._fd, data)
+            write_all(self._fd, data)
+            self._size += len(data)
         except OSError:
             pass
 

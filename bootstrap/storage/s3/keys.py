@@ -11,8 +11,6 @@ from ...job import Credentials, CredentialsProvider
 MARGIN = 60.0
 """Seconds before their end from which credentials are too old to begin something with."""
 
-Identity = tuple[str, str, str]
-
 
 class Keys:
     """Calls ``provider`` at once, and again when what it gave is about to end or was refused.
@@ -25,7 +23,7 @@ class Keys:
         self._provider = provider
         self._lock = threading.Lock()
         self._now = usable(provider())
-        self._accepted: Identity | None = None
+        self._accepted: tuple[str, str, str] | None = None
 
     def current(self) -> Credentials:
         """Credentials that have not ended. Raises :class:`CredentialsExpired`."""
@@ -36,7 +34,7 @@ class Keys:
 
     def accepted(self, credentials: Credentials) -> None:
         """The store took these."""
-        self._accepted = _identity(credentials)
+        self._accepted = credentials.identity
 
     def renewed(self, refused: Credentials) -> bool:
         """Whether there are others by now than those that the store ``refused`` (a file that was rotated).
@@ -44,16 +42,12 @@ class Keys:
         Raises what the provider raises when it has none but those.
         """
         with self._lock:
-            if _identity(self._now) == _identity(refused):
+            if self._now.identity == refused.identity:
                 rejected = getattr(self._provider, "rejected", None)
-                if rejected is not None and self._accepted == _identity(refused):
+                if rejected is not None and self._accepted == refused.identity:
                     rejected(refused)
                 self._now = usable(self._provider())
-            return _identity(self._now) != _identity(refused)
-
-
-def _identity(credentials: Credentials) -> Identity:
-    return credentials.access_key, credentials.secret_key, credentials.token
+            return self._now.identity != refused.identity
 
 
 def remaining(credentials: Credentials) -> float:

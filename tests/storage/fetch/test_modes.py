@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.storage.schemes import parse
+from tests.lab.repositories import git
 from tests.lab.stores import Store
+from tests.lab.web import running_web
 from tests.storage.conftest import Mover, make_tree, stores_of
 
 SCRIPT, LARGE = b"#!/bin/sh\necho hi\n", os.urandom(33 << 20)  # pieces begin at 32 MiB
@@ -95,3 +99,34 @@ def test_an_archive_gives_no_more_than_the_umask_allows(
     Mover(stores_of(seaweedfs)).fetch(url, tmp_path / "job", unpack=True)
     found = modes(tmp_path / "job" / "app")
     assert found == expected(umask, [".", "plain.txt", "run.sh", "deep", "deep/plain.txt"])
+
+
+def test_one_object_and_what_boto3_brings(umask: int, seaweedfs: Store, tmp_path: Path) -> None:
+    bucket = seaweedfs.make_bucket()
+    for name, content in TREE.items():
+        bucket.put(f"code/{name}", content)
+    mover = Mover(stores_of(seaweedfs))
+    mover.fetch(bucket.url("code/run.sh"), tmp_path / "one", direct=True)
+    mover.stores.open(parse(bucket.url("code/"))).pipeline = None  # type: ignore[misc]
+    mover.fetch(bucket.url("code/"), tmp_path / "tree", direct=True)
+    for place in (tmp_path / "one", tmp_path / "tree"):
+        found = modes(place)
+        assert found == expected(umask, list(found)), place
+    assert set(TREE) <= set(modes(tmp_path / "tree")) and "run.sh" in modes(tmp_path / "one")
+
+
+def test_a_file_from_the_web(umask: int, local: Mover, tmp_path: Path) -> None:
+    with running_web() as web:
+        url = web.put("/run.sh", SCRIPT)
+        local.fetch(url, tmp_path / "to", direct=True)
+    assert modes(tmp_path / "to") == expected(umask, [".", "run.sh"])
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="lab: no git here (apt-get install git)")
+def test_a_commit(umask: int, local: Mover, tmp_path: Path) -> None:
+    work = make_tree(tmp_path / "work", {"plain.txt": b"x", "deep/run.sh": SCRIPT})
+    git("init", "--quiet", "-b", "main", cwd=work)
+    git("add", "-A", cwd=work)
+    git("commit", "-qm", "first", cwd=work)
+    local.fetch(f"git+file://{work}@main", tmp_path / "to", direct=True)
+    assert modes(tmp_path / "to") == expected(umask, [".", "plain.txt", "deep", "deep/run.sh"])
