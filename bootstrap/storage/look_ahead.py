@@ -23,18 +23,11 @@ class Looked(NamedTuple):
 class LookAhead:
     """It begins at once. What it raises is raised by :meth:`found`."""
 
-    def __init__(
-        self,
-        opening: Callable[[], tuple[Store, Retry]],
-        source: Location,
-        *,
-        tree: bool = True,
-        seen: Seen | None = None,
-    ) -> None:
-        """Without ``tree`` nothing but a single object is looked for. ``seen`` is told of a long listing as it goes."""
+    def __init__(self, opening: Callable[[], tuple[Store, Retry]], source: Location, *, tree: bool = True) -> None:
+        """Without ``tree`` nothing but a single object is looked for."""
         self.source = source
-        self.seen = seen
-        """May be set later, too: then it is told of what was listed before at the next page."""
+        self.seen: Seen | None = None
+        """Told of a long listing as it goes: of what was listed before it was set, at the next page."""
         self._opening, self._tree = opening, tree
         self._looking = Abandonable(self._look)
 

@@ -26,7 +26,7 @@ from ..common.retry import Retry
 from ..common.workers import TransferStopped
 from ..local.staging import Staging
 from ..model.pipeline import Connection, NeedsFallback
-from ..model.store import Entry, Listed, Store
+from ..model.store import ENCRYPTED, Entry, Listed, Store
 from .download import Download, Whole
 from .files import Files
 from .index import FetchIndex
@@ -95,7 +95,9 @@ class HeadStart:
                     self._wanted.append(entry)
         self._taken = len(listing)
         if self._thread is None:
-            self._begin()
+            with self._lock:
+                if not self._enough.is_set():  # else the fetch has ended meanwhile, and nobody would tidy up
+                    self._begin()
 
     @property
     def partials(self) -> list[str]:
@@ -105,7 +107,8 @@ class HeadStart:
 
     def settle(self) -> None:
         """The listing has ended, well or not: what was asked for may still come, all else is the fetch's."""
-        self._enough.set()
+        with self._lock:
+            self._enough.set()
         if self._thread is not None:
             self._thread.join(_ENDING)
         self._halt.set()
@@ -191,7 +194,11 @@ class HeadStart:
 
     def _publish(self, early: Early, path: str, entry: Entry, index: FetchIndex, progress: Progress) -> bool:
         """False where that is not the object of the listing as it ended, or somebody swept it away."""
-        if (early.found.size, early.found.etag) != (entry.size, entry.etag):
+        etags = (
+            early.found.etag.removesuffix(ENCRYPTED),
+            entry.etag.removesuffix(ENCRYPTED),
+        )  # a listing does not say it
+        if early.found.size != entry.size or etags[0] != etags[1]:
             self._staging.discard(early.partial)
             return False
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import threading
 import time
@@ -11,14 +12,19 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import DiskFull
+from bootstrap.storage.common.rate_limit import RateLimit
+from bootstrap.storage.fetch import head_start
 from bootstrap.storage.fetch.head_start import HeadStart
+from bootstrap.storage.fetch.verification.verifier import Verifier
+from bootstrap.storage.model.store import Entry
+from bootstrap.storage.schemes import parse
 from bootstrap.storage.transfer import TransferStopped
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Bucket, Store
 from tests.lab.trees import files_below
 from tests.lab.waiting import until
-from tests.storage.conftest import Mover, SmallDisk, stores_of
+from tests.storage.conftest import MemoryLog, Mover, SmallDisk, stores_of
 
 COUNT = 2300  # three pages
 SLOW = 0.3  # seconds before each of them
@@ -66,6 +72,13 @@ def assert_all_there(target: Path) -> None:
     assert os.access(target / "t/d0/run.sh", os.X_OK)
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for has come when the listing ends, however busy this machine is."""
+    monkeypatch.setattr(head_start, "_ENDING", 60.0)
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_objects_come_while_the_rest_is_listed(
     many: Bucket, slow_pages: FaultyProxy, seaweedfs: Store, tmp_path: Path
 ) -> None:
@@ -80,6 +93,23 @@ def test_objects_come_while_the_rest_is_listed(
     assert len(gets) == len(set(gets)), "what was on its way when the listing ended comes, and comes once"
     again = mover.fetch(many.url("t/"), tmp_path)
     assert (again.files, again.skipped) == (0, COUNT + 2)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_objects_that_the_store_has_encrypted_come_once(
+    many: Bucket, slow_pages: FaultyProxy, seaweedfs: Store, tmp_path: Path
+) -> None:
+    """With a key of somebody's: only the answer says so, and its ETag is no MD5."""
+
+    def encrypted(_: faulty_proxy.Handler, response: http.client.HTTPResponse) -> None:
+        response.headers["x-amz-server-side-encryption"] = "aws:kms"
+
+    slow_pages.inject(faulty_proxy.Fault("encrypted", answered=encrypted), method="GET", key="*/t/*", times=None)
+    Mover(stores_of(seaweedfs, url=slow_pages.endpoint)).fetch(many.url("t/"), tmp_path)
+    assert early(slow_pages) > 100
+    assert_all_there(tmp_path)
+    gets = [request.key for request in slow_pages.seen if request.method == "GET" and not is_page(request)]
+    assert len(gets) == len(set(gets))
 
 
 def test_nothing_has_its_name_before_the_last_page(
@@ -191,6 +221,25 @@ def test_a_stop_while_it_lists_leaves_nothing(
         mover.fetch(many.url("t/"), tmp_path)
     assert files_below(tmp_path) == {}
     assert not (tmp_path / "t").exists()
+
+
+def test_a_fetch_that_ends_while_it_is_told_of_a_listing_leaves_nothing(
+    many: Bucket, seaweedfs: Store, tmp_path: Path
+) -> None:
+    """The thread that lists is left behind by a stop, and goes on for a moment."""
+    store, root = stores_of(seaweedfs).open(parse(many.url("t/"))), tmp_path / "t"
+    begun = HeadStart(store, str(root), Verifier(store), RateLimit(), threading.Event(), MemoryLog())
+
+    class Ending:
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, at: int) -> Entry:
+            begun.close()
+            return Entry("t/d0/f000000", 300, "0" * 32)
+
+    begun.seen(Ending())
+    assert not root.exists()
 
 
 def put_a_file(target: Path) -> None:
