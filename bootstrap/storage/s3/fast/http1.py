@@ -289,14 +289,17 @@ class HttpConnection:
         self._start = end + 4
         return head
 
-    def whole(self, method: str) -> tuple[int, bytes]:
-        """Status and body of the next answer, however it tells its length. For a connection with nothing sent ahead."""
+    def whole(self, method: str, *, long: bool = False) -> tuple[int, bytes]:
+        """Status and body of the next answer, however it tells its length. For a connection with nothing sent ahead.
+        ``long``: the store may be silent as if it was sent much.
+        """
         import http.client  # 10 ms, for those alone who ask for more than objects
 
         from ...common.http_answer import StrictAnswer
 
         self.flush()
         answer = StrictAnswer(self._socket, method=method)
+        self._socket.settimeout(LONG_SILENCE if long else SILENCE)
         try:
             with self.watched():
                 answer.begin()
@@ -307,6 +310,7 @@ class HttpConnection:
             raise NeedsFallback(repr(error)) from error
         finally:
             answer.close()
+            self._socket.settimeout(SILENCE)
         if len(body) == MOST_LISTED:
             raise endless(f"{MOST_LISTED} bytes came, or more")
         if answer.length:

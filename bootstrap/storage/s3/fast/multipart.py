@@ -72,7 +72,9 @@ def begin(connection: SignedConnection, key: str) -> str:
 
 
 def complete(connection: SignedConnection, key: str, upload: str, etags: Sequence[str]) -> str:
-    """Make the object of its parts, in order; returns its ETag."""
+    """Make the object of its parts, in order; returns its ETag. Some stores copy all of them before they answer: who
+    does not wait for it has the same begun twice.
+    """
     parts = "".join(
         f"<Part><PartNumber>{number}</PartNumber><ETag>{html.escape(etag)}</ETag></Part>"
         for number, etag in enumerate(etags, 1)
@@ -81,7 +83,7 @@ def complete(connection: SignedConnection, key: str, upload: str, etags: Sequenc
     digest = hashlib.sha256(body).hexdigest()
     connection.other("POST", key, f"uploadId={quoted(upload)}", size=len(body), digest=digest)
     connection.send(body)
-    answer = answered(connection, "POST")
+    answer = answered(connection, "POST", long=True)
     found = _ETAG.search(answer) if b"CompleteMultipartUploadResult" in answer else None  # errors come as 200, too
     if found is None:
         raise NeedsFallback("not completed")
@@ -97,9 +99,9 @@ def abort(connection: SignedConnection, key: str, upload: str) -> str:
     return ""
 
 
-def answered(connection: SignedConnection, method: str) -> bytes:
+def answered(connection: SignedConnection, method: str, *, long: bool = False) -> bytes:
     """What comes with 200, however it tells its length."""
-    status, body = connection.whole(method)
+    status, body = connection.whole(method, long=long)
     if status != 200:
         raise NeedsFallback(f"status {status}")
     check_xml(body)

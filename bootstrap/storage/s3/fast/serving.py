@@ -101,7 +101,7 @@ def serve(
             ready = poll.poll(_LOOK * 1000)
             now = time.monotonic()
             if standstill.was_long():  # a name may be somebody else's by now: who sends once more looks whose it is
-                for one in [one for one in served.values() if one.is_long]:
+                for one in [one for one in served.values() if one.sends_much]:
                     ended(one)
                 continue
             for number, _ in ready:
@@ -115,7 +115,7 @@ def serve(
             if now - looked > _LOOK:
                 looked = now
                 for one in [one for one in served.values() if one.is_silent(now)]:
-                    if one.is_long:
+                    if one.sends_much:
                         backlog.is_slow()
                     ended(one)
         backlog.given_up |= lost >= _LOST_IN_A_ROW
@@ -167,10 +167,15 @@ class Served(Generic[E]):
     def is_long(self) -> bool:
         return self._weight > len(self._under_way)
 
+    @property
+    def sends_much(self) -> bool:
+        """Whether a long request that writes is under way."""
+        return self.is_long and not all(one.reads for one in self._under_way)
+
     def is_silent(self, now: float) -> bool:
         if not self._asked:
             return now - self._since > http1.CONNECT_TIMEOUT
-        return now - self._since > (http1.LONG_SILENCE if self.is_long else http1.SILENCE)
+        return now - self._since > (http1.LONG_SILENCE if self.sends_much else http1.SILENCE)
 
     def begin(self, beside: Served[E] | None) -> bool:
         """Connect, without waiting if it can be done ``beside`` another; returns whether it lives."""

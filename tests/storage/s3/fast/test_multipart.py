@@ -129,6 +129,17 @@ def test_a_store_that_is_slow_with_much_is_not_sent_all_of_it_again(
     assert len(sent) == len(set(sent)) == -(-SIZE // (8 * MIB))
 
 
+def test_a_store_that_takes_long_to_make_an_object_of_its_parts_is_asked_once(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http1, "SILENCE", 0.7)
+    bucket = seaweedfs.make_bucket()
+    slow = faulty.inject(faulty_proxy.delayed(2.0), method="POST", query="uploadId=*", times=None)
+    assert Mover(stores_of(seaweedfs, url=faulty.endpoint)).deliver(big.parent, bucket.url("o/")).failed == ()
+    assert slow.hits == 1
+    assert bucket.get("o/big") == big.read_bytes()
+
+
 def test_after_a_long_silence_fewer_are_sent_at_once(
     big: Path, seaweedfs: Store, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,9 @@ class Asker:
     def accepted(self) -> None:
         pass
 
+    def processes(self) -> None:
+        """None."""
+
 
 def fetch(port: int, count: int = 60, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
     """The keys that came, and those that were left for the client of record."""
@@ -145,6 +148,37 @@ def test_a_connection_that_drips_its_head_holds_up_no_other(monkeypatch: pytest.
         came.set()
     assert dripping.is_set()
     assert (taken, left) == (KEYS, []), "what it did not answer was asked of another"
+
+
+class Long(OneAtATime):
+    """A piece of a large object."""
+
+    weight, reads = 16, True
+
+
+def test_who_reads_much_waits_no_longer_for_a_silent_store_than_who_reads_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A minute's patience is for who sends: who reads has lost nothing, and asks on another connection."""
+    monkeypatch.setattr(http1, "SILENCE", 1.0)
+    over = threading.Event()
+
+    def serve(connection: socket, number: int) -> None:
+        if number < 2:
+            connection.recv(1 << 16)
+            over.wait(http1.LONG_SILENCE)
+        else:
+            answer_all(connection)
+
+    taken: list[str] = []
+    exchanges = [Long(taken, f"k{number}") for number in range(8)]
+    began = time.monotonic()
+    with server(serve) as port:
+        left = run(Asker(port), exchanges, heavy=8, budget=RateLimit(), stop=threading.Event(), beat=lambda: None)
+        took = time.monotonic() - began
+        over.set()
+    assert (sorted(taken), list(left)) == (sorted(one.key for one in exchanges), [])
+    assert took < http1.LONG_SILENCE / 2
 
 
 def test_a_stop_is_seen_while_all_connections_are_waited_for() -> None:
