@@ -79,17 +79,17 @@ class UploadJournal:
                 self._write(upload)
 
     def close(self) -> None:
-        """What has not ended stays written down."""
+        """What has not ended stays written down; what is begun from now on is not."""
         with self._lock:
-            if self._file < 0:
+            file, self._file = self._file, -2
+            if file < 0:
                 return
             if not self._open:
                 try:
                     os.unlink(self._path)
                 except OSError:
                     pass  # of ended ones alone it does no harm
-            os.close(self._file)
-            self._file = -2
+            os.close(file)
 
     def _opened(self, create: int) -> int:
         """The file's descriptor; -1 where there is none yet, -2 where it is another's or cannot be."""

@@ -221,6 +221,9 @@ class Upload(Uploading):
         except OSError as error:
             raise explain(error, item.path, "cannot read what is to be delivered") from error
         self._large.append(large)
+        if self.halt.is_set():  # who ended us meanwhile did not know of it
+            large.abandon()
+            raise TransferStopped
         return [PutPart(self, item, large, *part) for part in large.parts()]
 
     def _trouble(self, item: Item, error: BaseException) -> None:

@@ -20,6 +20,7 @@ from bootstrap.storage.upload.walk import Item
 from tests.lab import faulty_proxy
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.stores import Store
+from tests.lab.waiting import until
 from tests.storage.conftest import BIG, Mover, stores_of, uploads_left
 
 MIB = 1 << 20
@@ -128,6 +129,24 @@ def test_an_object_that_is_not_made_of_its_parts_is_named_and_no_part_goes_twice
     assert len(sent) == len(set(sent)) == -(-SIZE // part_size(SIZE))
     assert bucket.list() == ["o/small"]
     assert uploads_left(bucket) == []
+
+
+def test_a_stop_while_an_upload_is_begun_leaves_nothing_behind(
+    big: Path, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    """Its id comes when nobody waits for it any more."""
+    bucket = seaweedfs.make_bucket()
+    slow = faulty.inject(faulty_proxy.thoughtful(2.0), method="POST", query="uploads*", times=1)
+    mover = Mover(stores_of(seaweedfs, url=faulty.endpoint))
+
+    def stop_when_it_is_begun() -> None:
+        until(lambda: slow.fired.is_set() and uploads_left(bucket))
+        mover.stop.set()
+
+    threading.Thread(target=stop_when_it_is_begun, daemon=True).start()
+    assert mover.deliver(big.parent, bucket.url("o/")).failed == (("big", "not finished when asked to stop"),)
+    until(lambda: not uploads_left(bucket), "what was begun is given up")
+    assert [path.name for path in big.parent.parent.iterdir()] == ["source"], "no journal that nobody closes"
 
 
 def test_an_upload_cut_off_by_the_deadline_leaves_nothing_behind(
