@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +24,7 @@ from pathlib import Path
 from ..errors import NothingThere, OutputsUndelivered, PathUnusable, UsageError
 from ..ground.abandonable import After, unless
 from ..masking.registry import Secrets
-from ..masking.stream import Redactor
-from ..reporting.prose import counted, sentence
+from ..reporting.prose import counted
 from ..storage.common.choice import Choice
 from ..storage.common.units import readable
 from ..storage.model.url import Location
@@ -34,6 +32,7 @@ from ..storage.open import Stores
 from ..storage.report import Report
 from ..storage.schemes import check_writable, parse
 from ..storage.transfer import TransferStopped, deliver, fetch
+from .support.stderr_log import StderrLog
 from .support.stores import add_store_options, open_stores, store_options
 
 _TIDY = 2.0  # seconds for a copy to notice that it is to stop, and to take its partial files away
@@ -208,29 +207,3 @@ def _place(target: Location) -> tuple[Path, str]:
     if target.local.exists() and not target.local.is_file():  # the new file would take the device's name
         raise PathUnusable("neither a file nor a directory", where=str(target), remedy="choose another DST")
     return target.local.parent, target.local.name
-
-
-class StderrLog:
-    """What a person sees: plain lines on stderr, masked. structlog takes longer to load than a small copy does."""
-
-    def __init__(self, secrets: Secrets, *, quiet: bool) -> None:
-        self._redactor = Redactor(secrets)
-        self._quiet = quiet
-        self.terminal = sys.stderr if sys.stderr.isatty() and not quiet else None
-        """Where a progress bar can be drawn."""
-
-    def debug(self, event: str, **facts: object) -> None:
-        """Nobody asked."""
-
-    def info(self, event: str, **facts: object) -> None:
-        if not self._quiet:
-            self._say(event, facts)
-
-    def warning(self, event: str, **facts: object) -> None:
-        self._say(f"warning: {event}", facts)
-
-    def error(self, event: str, **facts: object) -> None:
-        self._say(f"error: {event}", facts)
-
-    def _say(self, event: str, facts: dict[str, object]) -> None:
-        print(self._redactor.mask(f"bootstrap: {sentence(event, facts)}"), file=sys.stderr)

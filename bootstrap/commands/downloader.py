@@ -30,7 +30,7 @@ from ..storage.model.url import Location
 from ..storage.open import Stores
 from ..storage.schemes import check_writable, parse
 from ..storage.transfer import deliver, fetch
-from .copy import StderrLog
+from .support.stderr_log import StderrLog
 from .support.stores import open_stores
 
 FAILED = 255

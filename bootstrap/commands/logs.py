@@ -24,7 +24,7 @@ from ..shipping.jobs import FoundJob, jobs_below
 from ..shipping.reading import Follower, NodeLog
 from ..storage.model.store import Store
 from ..storage.schemes import parse
-from .copy import StderrLog
+from .support.stderr_log import StderrLog
 from .support.stores import add_store_options, open_stores, store_options
 
 _POLL = 1.0  # seconds between two looks

@@ -22,7 +22,7 @@ from ..storage.common.units import readable
 from ..storage.model.store import Store
 from ..storage.schemes import parse
 from ..values import dataclass
-from .copy import StderrLog
+from .support.stderr_log import StderrLog
 from .support.stores import add_store_options, open_stores, store_options
 
 

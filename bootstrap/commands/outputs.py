@@ -26,7 +26,7 @@ from ..outputs.resume.restore import fetch_one
 from ..storage.common.units import readable
 from ..storage.model.url import shown
 from ..storage.schemes import parse
-from .copy import StderrLog
+from .support.stderr_log import StderrLog
 from .support.stores import add_store_options, open_stores, store_options
 
 

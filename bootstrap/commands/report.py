@@ -27,7 +27,7 @@ from ..report.page import html, is_report
 from ..reporting.language import language
 from ..storage.model.url import shown
 from ..storage.schemes import parse
-from .copy import StderrLog
+from .support.stderr_log import StderrLog
 from .support.stores import add_store_options, open_stores, store_options
 
 _OUTPUTS = 30.0  # seconds for the manifests of what was delivered, which may be in another store
