@@ -82,7 +82,8 @@ def test_who_sends_has_a_low_priority_and_nobody_else(seaweedfs: Store, faulty: 
     slow = faulty.inject(slow_upload(200_000), method="PUT", times=None)
     before, mine = set(threading.enumerate()), threading.get_native_id()
     usual = os.getpriority(os.PRIO_PROCESS, mine), io_priority(mine)
-    assert usual[0] < 10 and usual[1] != (2, 7)
+    if usual[0] >= 10 or usual[1] == (2, 7):
+        pytest.skip("this suite itself has a low priority: what it lowers cannot be told apart")
     live = Live([publisher], interval=0.1, stop=NEVER, log=place.log)
     live.start()
     try:
