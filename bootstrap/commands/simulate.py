@@ -121,22 +121,9 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for warning in job.warnings if job else ():
         print(f"warning: {warning}", file=sys.stderr)
 
-    apart = arguments.network == "namespaces" or (
-        arguments.network == "auto" and not store and machines.can_have_namespaces()
-    )
-    if store and apart:
-        why = "machines of their own network do not see the store's rehearsal"
-        raise UsageError("--store needs --network loopback", why=why, remedy=_HELP)
-    if arguments.partition and not apart:
-        raise UsageError(
-            "--partition needs a network of its own for each node",
-            why="here all nodes share the loopback",
-            remedy="rehearse as root where network namespaces are allowed, or use --kill",
-        )
+    apart = _apart(arguments, store)
     found = pretend.containers(arguments.platform, name, roles, slots=arguments.slots)
-    for asked in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: no node and no network is left behind
-        if signal.getsignal(asked) is not signal.SIG_IGN:  # nohup
-            signal.signal(asked, signal.default_int_handler)
+    _end_as_by_ctrl_c()
     hosts, files = [one.host for one in found], found[0].files
     with ExitStack() as stack:
         for number, size in sizes.items():
@@ -169,6 +156,30 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for line in _left_behind(options, environ):
         print(line, file=out, flush=True)
     return play.verdict(parts)
+
+
+def _apart(arguments: argparse.Namespace, store: Sequence[store_faults.StoreFault]) -> bool:
+    """Whether each node has a network of its own. Raises :class:`UsageError` for a fault that needs the other."""
+    apart = arguments.network == "namespaces" or (
+        arguments.network == "auto" and not store and machines.can_have_namespaces()
+    )
+    if store and apart:
+        why = "machines of their own network do not see the store's rehearsal"
+        raise UsageError("--store needs --network loopback", why=why, remedy=_HELP)
+    if arguments.partition and not apart:
+        raise UsageError(
+            "--partition needs a network of its own for each node",
+            why="here all nodes share the loopback",
+            remedy="rehearse as root where network namespaces are allowed, or use --kill",
+        )
+    return apart
+
+
+def _end_as_by_ctrl_c() -> None:
+    """No node and no network is left behind."""
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(asked) is not signal.SIG_IGN:  # nohup
+            signal.signal(asked, signal.default_int_handler)
 
 
 def _in_order(job: jobfile.JobFile) -> jobfile.JobFile:
