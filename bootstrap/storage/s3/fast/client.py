@@ -250,7 +250,7 @@ class FastClient:
                     raise NeedsFallback("a listing of the first version")
                 if token is not None:
                     pages.go_on(token[1], (page.count(b"Contents>") + page.count(b"CommonPrefixes>")) // 2)
-                    more = _unescaped(token[1].decode())
+                    more = _unescaped(token[1].decode(errors="replace"))  # of what is no text the page is refused
                     connection.send(self._list(prefix, more, _PAGE, delimiter=delimiter))
                 yield page
                 if token is None:

@@ -42,7 +42,7 @@ class FastMultipart:
 
     def finish(self, key: str, upload: str, etags: list[str]) -> str:
         try:
-            return self._asked(lambda connection: complete(connection, key, upload, etags))
+            return self._asked(lambda connection: complete(connection, key, upload, etags, long=True))
         except (NeedsFallback, OSError):
             return self._fallback().finish(key, upload, etags)
 
@@ -68,12 +68,12 @@ def begin(connection: SignedConnection, key: str) -> str:
     found = _UPLOAD.search(answered(connection, "POST"))
     if found is None:
         raise NeedsFallback("no multipart uploads")
-    return _unescaped(found[1])
+    return unescaped(found[1])
 
 
-def complete(connection: SignedConnection, key: str, upload: str, etags: Sequence[str]) -> str:
+def complete(connection: SignedConnection, key: str, upload: str, etags: Sequence[str], *, long: bool = False) -> str:
     """Make the object of its parts, in order; returns its ETag. Some stores copy all of them before they answer: who
-    does not wait for it has the same begun twice.
+    does not wait ``long`` for it has the same begun twice.
     """
     parts = "".join(
         f"<Part><PartNumber>{number}</PartNumber><ETag>{html.escape(etag)}</ETag></Part>"
@@ -83,11 +83,11 @@ def complete(connection: SignedConnection, key: str, upload: str, etags: Sequenc
     digest = hashlib.sha256(body).hexdigest()
     connection.other("POST", key, f"uploadId={quoted(upload)}", size=len(body), digest=digest)
     connection.send(body)
-    answer = answered(connection, "POST", long=True)
+    answer = answered(connection, "POST", long=long)
     found = _ETAG.search(answer) if b"CompleteMultipartUploadResult" in answer else None  # errors come as 200, too
     if found is None:
         raise NeedsFallback("not completed")
-    return plain_etag(_unescaped(found[1]))
+    return plain_etag(unescaped(found[1]))
 
 
 def abort(connection: SignedConnection, key: str, upload: str) -> str:
@@ -113,5 +113,9 @@ def quoted(text: str) -> str:
     return urllib.parse.quote(text, safe="-_.~")
 
 
-def _unescaped(text: bytes) -> str:
-    return html.unescape(text.decode())
+def unescaped(text: bytes) -> str:
+    """What an element of an answer holds."""
+    try:
+        return html.unescape(text.decode())
+    except UnicodeDecodeError:
+        raise NeedsFallback("an answer that is no UTF-8") from None

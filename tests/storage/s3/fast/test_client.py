@@ -28,6 +28,7 @@ from bootstrap.storage.s3.fast.client import FastClient, _entries, _parsed
 from bootstrap.storage.s3.fast.http1 import Answer
 from bootstrap.storage.s3.fast.sigv4 import Signer
 from bootstrap.storage.s3.keys import Keys
+from bootstrap.storage.schemes import parse
 from tests.lab import faulty_proxy, sigv4
 from tests.lab.faulty_proxy import FaultyProxy
 from tests.lab.proxy import Handler
@@ -218,6 +219,17 @@ def test_faults_in_the_listing_are_survived(seaweedfs: Store, faulty: FaultyProx
     faulty.inject(faulty_proxy.refused(503, "SlowDown"), query="*list-type*", times=1)
     Mover(stores_of(seaweedfs, url=faulty.endpoint)).fetch(bucket.url("t/"), tmp_path)
     assert tree_of(tmp_path / "t") == files
+
+
+def test_a_listing_that_goes_on_with_what_is_no_text_is_left_to_boto3(seaweedfs: Store, faulty: FaultyProxy) -> None:
+    bucket = seaweedfs.make_bucket()
+    bucket.put("t/a", b"1")
+    page = b"<ListBucketResult><NextContinuationToken>\xff</NextContinuationToken></ListBucketResult>"
+    fault = faulty_proxy.Fault("odd", first=lambda handler: handler.answer(200, [], page))
+    odd = faulty.inject(fault, query="*list-type=2*")
+    store = stores_of(seaweedfs, url=faulty.endpoint).open(parse(bucket.url("t/")))
+    assert [entry.key for entry in store.entries("t/")] == ["t/a"]
+    assert odd.hits == 1
 
 
 def test_a_listing_that_changes_between_its_pages_is_read_to_its_end(

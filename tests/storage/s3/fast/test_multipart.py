@@ -24,6 +24,7 @@ from tests.storage.conftest import BIG, Mover, stores_of, uploads_left
 
 MIB = 1 << 20
 SIZE = BIG
+NO_UTF8 = b"<CompleteMultipartUploadResult><UploadId>\xff</UploadId><ETag>\xff</ETag></CompleteMultipartUploadResult>"
 
 
 def says(status: int, body: bytes, *, close: bool = False) -> Fault:
@@ -57,6 +58,7 @@ def test_an_upload_of_large_files_loads_no_boto3(big: Path, seaweedfs: Store) ->
         pytest.param(says(200, b""), id="nothing"),
         pytest.param(says(503, b"<Error><Code>SlowDown</Code></Error>"), id="busy"),
         pytest.param(says(200, b"<html>sign in</html>", close=True), id="a web page"),
+        pytest.param(says(200, NO_UTF8), id="bytes that are no text"),
         pytest.param(faulty_proxy.reset(), id="reset"),
         pytest.param(faulty_proxy.lost_answer(), id="its answer is lost"),
     ],
