@@ -48,11 +48,11 @@ class Answer:
         if not head.startswith("HTTP/1.1 ") or self.header("content-encoding"):
             raise NeedsFallback(head.partition("\r\n")[0])
         try:
-            self.status = int(head[9:12])
+            self.status = _number(head[9:12])
             if coding == "chunked" and not length:
                 self.size = CHUNKED
-            elif not coding and (self.status == 204 or (length.isascii() and length.isdigit())):  # int takes 1_0, +1
-                self.size = 0 if self.status == 204 else int(length)
+            elif not coding:
+                self.size = 0 if self.status == 204 else _number(length)
             else:
                 raise ValueError
         except ValueError:
@@ -93,6 +93,13 @@ class Answer:
         """Raise :class:`NeedsFallback` unless the answer is the plain one that was asked for."""
         if self.status != status or (size >= 0 and self.size != size):
             raise NeedsFallback(f"status {self.status}, {self.size} bytes", busy=self.status in _BUSY)
+
+
+def _number(text: str) -> int:
+    """Raises ``ValueError`` for all but digits: ``int`` takes ``1_0``, ``+1`` and ``-12``, too."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError
+    return int(text)
 
 
 class Meter:

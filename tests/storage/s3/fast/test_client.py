@@ -434,6 +434,8 @@ def test_headers_are_found_whatever_their_case_and_their_order() -> None:
         "HTTP/1.1 200 OK\r\nContent-Length: -1",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
         "HTTP/1.1 2xx\r\nContent-Length: 5",
+        "HTTP/1.1 -12\r\nContent-Length: 5",
+        "HTTP/1.1 2_0\r\nContent-Length: 5",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip",
     ],
