@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.job import Output
+from bootstrap.outputs.publisher import Publisher
+from bootstrap.outputs.remote.contents import Contents
+from bootstrap.outputs.remote.fence import new_claim, put_claim
+from bootstrap.outputs.remote.shelf import Options, Shelf
+from bootstrap.storage.common.workers import TransferStopped
 from tests.e2e.job import Container, Result
 from tests.lab.faulty_proxy import Fault, FaultyProxy, refused
 from tests.lab.proxy import Handler
@@ -92,6 +98,39 @@ def _no_copies() -> Fault:
             DENIED.first(handler)
 
     return Fault("no copies", first=first)
+
+
+def test_a_key_that_may_only_write_destroys_nothing_that_is_whole_before_it_has_something(
+    seaweedfs: Store, faulty: FaultyProxy, root: Path, tmp_path: Path
+) -> None:
+    """It sees nothing of an earlier attempt's ``last.pt``, and cannot ask."""
+    bucket = seaweedfs.make_bucket()
+    place = Place(bucket.url("models/"), stores_of(seaweedfs))
+    write(tmp_path / "before", {"last.pt": "old"})
+    assert end(place.publisher(tmp_path / "before")).complete
+    for method in ("GET", "HEAD", "DELETE"):
+        faulty.inject(DENIED, method=method, times=None)
+    faulty.inject(DENIED, method="POST", query="*delete*", times=None)
+    faulty.inject(_no_copies(), method="PUT", times=None)
+    target = Place(place.url, stores_of(seaweedfs, faulty.endpoint)).target()
+    target.may_be_blind = place.log
+    assert target.contents() == Contents() and target.blind is not None
+    claim = put_claim(target, new_claim((), node=0, nodes=1, job="", blind=True))
+    target.hold(claim.key)
+    publisher = Publisher(Output(str(root), place.url, "--output"), target, Options(), claim, place.log)
+    write(root, {"last.pt": "new"})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Shelf, "complete", lambda *words: (_ for _ in ()).throw(TransferStopped))
+        with pytest.raises(TransferStopped):
+            publisher.round(NEVER)
+    assert place.complete() == ["last.pt"], "killed between the contents and their manifest"
+    publisher.round(NEVER)
+    write(root, {"step-2.pt": "2"}, age=5)
+    publisher.round(NEVER)
+    assert place.names() == ["last.pt", "step-2.pt"] and place.get("last.pt") == b"old"
+    assert place.complete()[:2] == ["step-2.pt", "last.pt"]
+    assert end(publisher).complete
+    assert place.get("last.pt") == b"new", "where people look for it"
 
 
 def test_where_nothing_may_be_removed_nothing_that_is_whole_is_given_up(

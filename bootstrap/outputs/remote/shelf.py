@@ -19,6 +19,7 @@ from ...storage.common.workers import TransferStopped
 from ...storage.upload.walk import Item
 from ...values import dataclass, field, replace
 from ..local import units
+from ..local.scan import signature_of
 from ..local.units import Unit
 from .contents import Contents, WholeCheckpoint, whole
 from .fence import Fence
@@ -87,6 +88,7 @@ class Shelf:
     """Seconds by which the clock of the files is, which may be a NAS' own."""
 
     lingering: Lingering = field(default_factory=Lingering)
+    _unsure: set[str] = field(default_factory=set)  # keys of which it cannot be known whether something is there
     _cleared: bool = False
     _keeps_all: bool = False
 
@@ -136,17 +138,25 @@ class Shelf:
         there = {item.name for item in unit.items if self.is_there(item)}
         return before is not None and before.nodes > 1 and all(file.path in there for file in before.files)
 
+    def _may_be_of_others(self, key: str) -> bool:
+        """Whether an earlier attempt that cannot be seen has a file there, which is not to be destroyed; or may have,
+        where even that cannot be known and this attempt has nothing whole yet.
+        """
+        if any(known.file.key == key for known in self.known.values()):
+            return False
+        exists = self.target.exists(key)
+        if exists is None and not any(mine.attempt == self.attempt_of() for mine in self.manifests.values()):
+            self._unsure.add(key)
+        return exists or key in self._unsure
+
     # --- one checkpoint ---
 
     def plan(self, unit: Unit, *, as_checkpoint: bool, at_end: bool) -> Sending:
         keep = {item.name: self.known[item.name] for item in unit.items if self.is_there(item)}
         todo = [(item, self.options.prefix + item.name) for item in unit.items if item.name not in keep]
         taken = set() if self.in_place else self._taken()
-        if (
-            self.target.blind is not None or self.contents.unreadable
-        ):  # what is there may be an earlier attempt's, and is not to be destroyed
-            ours = {known.file.key for known in self.known.values()}
-            taken |= {key for _, key in todo if key not in ours and self.target.exists(key)}
+        if self.target.blind is not None or self.contents.unreadable:
+            taken |= {key for _, key in todo if self._may_be_of_others(key)}
         shut = self._shut(taken)
         if not as_checkpoint:
             beside = f".bootstrap/unfinished/{self.claim.attempt}/{self.options.prefix}"
@@ -218,7 +228,7 @@ class Shelf:
                 if mine is None or one.path != path or not one.complete:
                     continue
                 if at_end or self.lingering.is_over(one):
-                    self._promote(mine)
+                    self._promote(mine, at_end=at_end)
                     break
 
     def sweep(self, *, at_end: bool = False) -> None:
@@ -253,7 +263,7 @@ class Shelf:
         older = [each for each in others if (each.attempt, each.saved) <= (mine.attempt, mine.saved)]
         return [each for each in older if each.path == mine.path or plain & {file.key for file in each.files}]
 
-    def _promote(self, mine: Checkpoint) -> None:
+    def _promote(self, mine: Checkpoint, *, at_end: bool) -> None:
         staged = [file for file in mine.files if file.key.startswith(NEW)]
         plain = {self.options.prefix + file.path for file in staged}
         old = self._older(mine)
@@ -263,12 +273,24 @@ class Shelf:
             self.sender.forget(plain)
             self._make_way(plain)
             for file in staged:
-                if not self.target.copy(file.key, self.options.prefix + file.path):
+                key = self.options.prefix + file.path
+                if not self.target.copy(file.key, key) and not (at_end and self._sent_again(file, key)):
                     return  # a store that does not copy: they stay where they are
             if staged:
                 self._name(mine, staged)
         if self._is_newest(mine):
             self.promised.remove(mine.path)
+
+    def _sent_again(self, file: File, key: str) -> bool:
+        """Where nobody knows whether the name is taken, the file is still here, and this attempt has what is newer than
+        whatever may be there: people look for it at its name.
+        """
+        known, path = self.known.get(file.path), self.sender.root / file.path
+        if key not in self._unsure or known is None or signature_of(path) != known.state:
+            return False
+        item = Item(file.path, "", path, file.size, found=path.stat())
+        done, _ = self.sender.send([(item, key)], stop=self.target.stop, quiet=True)
+        return file.path in done and done[file.path].file.sha256 == file.sha256
 
     def _name(self, mine: Checkpoint, staged: Sequence[File]) -> None:
         """The copies are at their names: the manifest says so from here on."""

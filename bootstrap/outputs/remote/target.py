@@ -40,12 +40,12 @@ class Target:
         self._read: dict[tuple[str, str], bytes] = {}
         self.copies = True
         """Whether the store copies objects for us, until it has been seen that it does not."""
-
         self.may_be_blind: Log | None = None
         """Who is told, where it is enough to write when listing is refused; else that is an error."""
 
         self._device: int | None = None  # the file system of a directory that holds what is below
-        self._held = ""
+        self._held = ""  # what is surely there: our own claim, or its path in a directory
+        self._may_ask: bool | None = None  # whether this key may ask for an object that it does not list
 
         self.blind: PermissionDenied | None = None
         """What the store said to a listing, where that may be: nothing is known then of what is there."""
@@ -151,6 +151,7 @@ class Target:
         """From here on a directory is to stay in the file system in which ``key`` is: where a NAS was unmounted, what
         is written goes to the container's own disk, and ends with it.
         """
+        self._held = key
         if not self.url.is_remote:
             self._held = os.path.join("/", self.key(key))
             self._device = os.stat(existing(self.url.path)).st_dev
@@ -178,12 +179,25 @@ class Target:
         except NothingThere:
             return True
 
-    def exists(self, key: str) -> bool:
-        """As far as this key may know."""
+    def exists(self, key: str) -> bool | None:
+        """None: this key may not know it."""
         try:
             return self.asking(lambda: self.store.stat(self.key(key))) is not None
-        except (NothingThere, PermissionDenied):
+        except NothingThere:
             return False
+        except PermissionDenied:  # also said of what is not there, to a key that may ask and not list
+            if self.blind is None:
+                return any(entry.key == key for entry in self.listed(key))
+            return False if self._asks() else None
+
+    def _asks(self) -> bool:
+        """Whether this key may ask for what is surely there."""
+        if self._may_ask is None:
+            try:
+                self._may_ask = self.asking(lambda: self.store.stat(self.key(self._held))) is not None
+            except (NothingThere, PermissionDenied):
+                self._may_ask = False
+        return self._may_ask
 
     def _remove_empty(self, keys: Iterable[str]) -> None:
         """A bucket has no directories; elsewhere those of what was removed would stay."""
