@@ -100,6 +100,14 @@ def test_the_web_address_of_a_stores_directory_is_answered_with_the_form_that_wo
         "ob://AKIAKEY:TOPSECRET@bkt/code",
         "obs:/AKIAKEY:TOPSECRET@bkt/code",
         "S3:AKIAKEY:TOPSECRET@bkt/code?Signature=TOPSECRET",
+        "gs://bkt/k?X-Goog-Algorithm=G&X-Goog-Signature=TOPSECRET",
+        "az://con/k?sv=2020&sig=TOPSECRET",
+        "abfss://con@acc.dfs.core.windows.net/k?sp=r&sig=TOPSECRET",
+        "oss://bkt/k?x-oss-signature=TOPSECRET",
+        "s3://bkt/k?q-sign-algorithm=sha1&q-signature=TOPSECRET",
+        "s3://bkt/k?X-Tos-Signature=TOPSECRET",
+        "cos://bkt/k?q-signature=TOPSECRET",
+        "sftp://u@h/p?password=TOPSECRET",
     ],
 )
 def test_keys_and_signatures_in_a_url_are_never_repeated(text: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import SupportMissing, UrlInvalid
 from ...ground.patterns import pattern
 from ..model.scheme import Scheme, StoreContext
-from ..model.url import LONGEST_KEY, Location, bucket_location, shown
+from ..model.url import LONGEST_KEY, Location, bucket_location, check_unsigned, shown
 from .file_system import FileSystem
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def scheme(
             raise SupportMissing(f"{name}:// needs the Python package {absent[-1]}", where=name, why=why, remedy=remedy)
 
     def read(text: str, rest: str) -> Location:
+        check_unsigned(text, rest)
         if not rest.startswith("//"):
             raise UrlInvalid(f"{name}: needs two slashes", where=shown(text))
         return parse(text, rest[2:])

@@ -25,7 +25,12 @@ _ESCAPED = ("http", "https")
 _WITHOUT_USERS = ("hf",)
 """Schemes in which an @ stands before a revision, in the first part too."""
 
-_SIGNATURE = pattern(r"[?&](X-Amz-|AWSAccessKeyId=|AccessKeyId=|Signature=|x-obs-|x-amz-)", re.IGNORECASE)
+_SIGNATURE = pattern(
+    r"[?&](?:X-(?:Amz|obs|Goog|Tos|oss)-|(?:AWS|OSS|Google)?AccessKeyId=|GoogleAccessId=|(?:q-)?Signature=|q-sign-"
+    r"|sig=|sv=|(?:security-)?token=|password=|delegation=)",
+    re.IGNORECASE,
+)
+"""What S3's kind of stores, Google, Azure (SAS), Tencent and Volcano Engine sign URLs with, and what else opens one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,14 @@ def shown(text: str) -> str:
     return (head + separator + authority + slash + path).replace("\0", "\\0")
 
 
+def check_unsigned(text: str, rest: str) -> None:
+    """Raises :class:`UrlInvalid` for the URL ``text`` where ``rest`` of it has a signature."""
+    if _SIGNATURE.search(rest):
+        remedy = "a signed URL is one file of a web server: write https://...; or leave out what stands behind the ?"
+        why = "the query is not part of an object's name"
+        raise UrlInvalid("a signed URL", where=shown(text), why=why, remedy=remedy)
+
+
 def bucket_location(scheme: str, text: str, rest: str) -> Location:
     """The place ``rest``, which is ``bucket/key``, of the URL ``text``. Raises :class:`UrlInvalid`."""
     if "@" in rest.partition("/")[0]:
@@ -119,8 +132,7 @@ def bucket_location(scheme: str, text: str, rest: str) -> Location:
             why="keys in a URL end up in logs and process lists, so they are not used",
             remedy="set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, and leave the URL without them",
         )
-    if _SIGNATURE.search(rest):
-        raise UrlInvalid("a signed URL", where=shown(text), why="the query is not part of an object's name")
+    check_unsigned(text, rest)
     bucket, _, key = rest.partition("/")
     if not bucket:
         raise UrlInvalid("a URL without a bucket", where=shown(text))
