@@ -27,8 +27,12 @@ from typing import NamedTuple
 from benchmarks import shapes, transfers
 from benchmarks.clients import Client, Measured, clients, measure
 from benchmarks.servers import Site, make_trees, nginx, seaweedfs
+from benchmarks.slow_mount import NoMount, slow_mount
 
 PEERS = ("s5cmd", "rclone", "obstore", "awscrt", "cp -r")
+MOUNTED, MILLISECONDS = 1000, 1.5
+"""Small files on a slow mount, and what each operation takes there."""
+
 Results = dict[str, list[Measured]]
 
 
@@ -103,18 +107,44 @@ def rows(field: list[Client], rounds: int, large: int, stack: ExitStack) -> Iter
     local = partial(locally, place, large, rounds)
     yield Row(f"{small}, local to local", 0.0, 1.5, "cp -r", partial(local, "small"))
     yield Row(f"{big}, local to local", 0.0, 0.6, "cp -r", partial(local, "large"))
+    for name, slow in (("to", ("target",)), ("from", ("source",)), ("within", ("source", "target"))):
+        row = f"{MOUNTED:,} small, {name} a mount with {MILLISECONDS} ms an operation"
+        yield Row(row, 0.0, 0.3, "cp -r", partial(mounted, place, rounds, slow))
+
+
+def mounted(place: Path, rounds: int, slow: tuple[str, ...]) -> Results:
+    """Each copy on a mount of its own, of which the kernel knows nothing yet; ``slow``: which end is on it."""
+    results: Results = {name: [] for name in ("ours", "cp -r")}
+    make_trees(place / "mounted", MOUNTED, 0, 0)
+    plain, kept = place / "mounted" / "objects" / "small", place / "mounted" / "behind" / "source"
+    if not kept.exists():
+        shutil.copytree(plain, kept)
+    try:
+        for _ in range(rounds):
+            for name, runs in results.items():
+                with slow_mount(place / "mounted", milliseconds=MILLISECONDS) as mount:
+                    source = mount / "source" if "source" in slow else plain
+                    target = mount / "target" if "target" in slow else place / "copied"
+                    runs.append(measure(_copy(name, source, target), {"PATH": os.defpath, "HOME": str(place)}))
+                shutil.rmtree(kept.with_name("target") if "target" in slow else target)
+    except NoMount as error:
+        print(f"no mount: {error}", file=sys.stderr)
+    return results
+
+
+def _copy(name: str, source: Path, target: Path) -> list[str]:
+    program = str(Path(sys.executable).with_name("bootstrap"))
+    ours = [program, "copy", "-q", "-r", f"{source}/", f"{target}/"]
+    return ours if name == "ours" else ["cp", "-r", str(source), str(target)]
 
 
 def locally(place: Path, large: int, rounds: int, tree: str) -> Results:
     make_trees(place, transfers.SMALL, transfers.LARGE, large)
     source, target = place / "objects" / tree, place / "copied"
-    program = str(Path(sys.executable).with_name("bootstrap"))
-    ours = [program, "copy", "-q", "-r", f"{source}/", f"{target}/"]
-    words = {"ours": ours, "cp -r": ["cp", "-r", str(source), str(target)]}
-    results: Results = {name: [] for name in words}
+    results: Results = {name: [] for name in ("ours", "cp -r")}
     for _ in range(rounds):
-        for name, argv in words.items():
-            results[name].append(measure(argv, {"PATH": os.defpath, "HOME": str(place)}))
+        for name, runs in results.items():
+            runs.append(measure(_copy(name, source, target), {"PATH": os.defpath, "HOME": str(place)}))
             shutil.rmtree(target)
     return results
 
