@@ -67,8 +67,8 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return _verdict(contents, verified)
 
 
-def told(url: str, environ: Mapping[str, str]) -> list[str]:
-    """The table for ``url``, and in words where a next attempt would begin; for who has rehearsed a job."""
+def told(url: str, environ: Mapping[str, str], job: str) -> list[str]:
+    """The table for ``url``, and in words where a next attempt of ``job`` would begin; for who has rehearsed it."""
     secrets = Secrets()
     try:
         target = Target(
@@ -77,9 +77,10 @@ def told(url: str, environ: Mapping[str, str]) -> list[str]:
         contents = target.contents(surely=True)
     except BootstrapError as error:
         return [f"cannot be looked at: {error}"]
-    newest = contents.newest
+    newest = contents.of_job(job).newest
     if newest is None:
-        return [*reading.table(contents, None), "a next attempt would start from the beginning"]
+        others = "" if contents.newest is None else ": what is complete there is another job's"
+        return [*reading.table(contents, None), f"a next attempt would start from the beginning{others}"]
     wrong = reading.verify(target, [newest], threading.Event())[newest.identity]
     verdict = (
         f"could not use it, since it is damaged ({wrong})" if wrong else f"would resume from {newest.path}, verified"

@@ -29,7 +29,7 @@ from typing import TextIO
 
 from ..errors import PathUnusable, UsageError
 from ..ground import ourselves
-from ..platforms import pretend
+from ..platforms import pretend, table
 from ..rehearsal import disks, jobfile, machines, play, store_faults, views
 from ..rehearsal.manifest import log_below
 from ..reporting.prose import counted
@@ -153,7 +153,8 @@ def main(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(json.dumps(play.told(parts), indent=2), flush=True)
     else:
         print("\n" + "\n".join(play.table(parts)), flush=True)
-    for line in _left_behind(options, environ):
+    facts, _ = table.known({**environ, **found[0].environ})
+    for line in _left_behind(options, environ, facts.job_id):
         print(line, file=out, flush=True)
     return play.verdict(parts)
 
@@ -271,11 +272,11 @@ def _failing(
     return store_faults.failing_store(endpoint_from(environ).url, faults, seed)
 
 
-def _left_behind(options: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+def _left_behind(options: Sequence[str], environ: Mapping[str, str], job: str) -> list[str]:
     """What the outputs' URLs hold now, and whether a next attempt would go on from it."""
     lines: list[str] = []
     for url in dict.fromkeys(url for _, url in _outputs(options, environ)):
-        lines += ["", url, *outputs.told(url, environ)]
+        lines += ["", url, *outputs.told(url, environ, job)]
     return lines
 
 

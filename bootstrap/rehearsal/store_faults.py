@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import http.client
 import random
+import re
 import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,13 +26,16 @@ KINDS = {
     "slow": "takes and gives 100 kB a second on each connection",
     "503": "answers every second request with 503 SlowDown",
     "reset": "resets the connection in the middle of every second request",
-    "corrupt": "gives one wrong bit in every answer that has a body",
+    "corrupt": "gives one wrong bit in every object that is read",
     "expired": "says that the keys have ended",
     "full": "takes nothing more, since the bucket is at its limit",
 }
 _RATE = 100_000
 _CHUNK = 16 << 10
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close() sends RST
+_OBJECT = re.compile(r"/[^/?]+/[^?]+(?:\?x-id=GetObject)?")
+"""Where the object of a bucket in the path is read; else it is listed, or parts of an upload are."""
+
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>rehearsed</Message></Error>'
 
 
@@ -61,13 +66,19 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, endpoint: str, faults: Sequence[StoreFault], seed: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.store = urlsplit(endpoint)
-        self.chance = random.Random(seed)
+        self._seed, self._asked, self._counting = seed, Counter[str](), threading.Lock()
         self._faults, self._began = faults, time.monotonic()
 
     def fault(self) -> str:
         """What is wrong now, "" if nothing is."""
         now = time.monotonic() - self._began
         return next((one.kind for one in self._faults if one.start <= now < one.start + one.seconds), "")
+
+    def chance(self, request: str) -> random.Random:
+        """What meets the n-th request of this kind, whatever others are asked between: connections are not in step."""
+        with self._counting:
+            self._asked[request] += 1
+            return random.Random(f"{self._seed} {request} {self._asked[request]}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -82,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         kind = self.server.fault()
-        half = self.server.chance.random() < 0.5
+        chance = self.server.chance(f"{self.command} {self.path.partition('?')[0]}")
+        half = chance.random() < 0.5
         size = int(self.headers.get("Content-Length") or 0)
         if kind == "down" or (kind == "reset" and half):
             self.rfile.read(size // 2)
@@ -96,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "503" and half:
             self._answer(503, "SlowDown")
         else:
-            self._pass_on(body, kind)
+            self._pass_on(body, kind, chance)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve
 
@@ -111,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(len(piece) / _RATE)
         return bytes(body)
 
-    def _pass_on(self, body: bytes, kind: str) -> None:
+    def _pass_on(self, body: bytes, kind: str, chance: random.Random) -> None:
         https = self.server.store.scheme == "https"
         connect = http.client.HTTPSConnection if https else http.client.HTTPConnection
         connection = connect(self.server.store.netloc, timeout=60)
@@ -125,8 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
             data = answer.read()
         finally:
             connection.close()
-        if kind == "corrupt" and data:
-            data = bytes([data[0] ^ 1]) + data[1:]
+        if kind == "corrupt" and data and self.command == "GET" and _OBJECT.fullmatch(self.path):
+            at = chance.randrange(len(data))
+            data = data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "transfer-encoding", "content-length"):

@@ -7,10 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
+from bootstrap.rehearsal.store_faults import StoreFault, failing_store
 from tests.lab.stores import Store
 
 TRAIN = """\
@@ -39,6 +42,42 @@ def test_a_store_that_fails_for_a_while_and_a_machine_that_dies(seaweedfs: Store
     assert done.returncode == 137, done.stdout + done.stderr
     assert "a next attempt would resume from last.ckpt, verified" in done.stdout
     assert bucket.url("m/") in done.stdout
+
+
+def test_what_is_there_of_another_job_is_no_reason_to_hope(seaweedfs: Store, tmp_path: Path) -> None:
+    url = f"{tmp_path}/nas/"
+    words = [sys.executable, "-m", "bootstrap", "run", "--output", f"out={url}", "--", "sh", "-c", "echo 1 > out/a.pt"]
+    subprocess.run(
+        words, cwd=tmp_path, env={"PATH": os.defpath, "HOME": str(tmp_path)}, capture_output=True, check=True
+    )
+    done = simulate(tmp_path, seaweedfs, "--network", "loopback", "--with", f"--output out={url}", "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert "a next attempt would start from the beginning: what is complete there is another job's" in done.stdout
+
+
+def test_the_same_seed_has_the_same_faults_whatever_comes_first(seaweedfs: Store) -> None:
+    bucket = seaweedfs.make_bucket()
+    for key in "ab":
+        bucket.put(key, b"x" * 1000)
+
+    def seen(seed: int, keys: str) -> dict[str, list[bytes | int]]:
+        answers: dict[str, list[bytes | int]] = {"a": [], "b": []}
+        for kind in ("503", "corrupt"):
+            with failing_store(seaweedfs.endpoint, [StoreFault(kind, 0, 1000)], seed) as endpoint:
+                client = replace(seaweedfs, endpoint=endpoint).client(retries={"total_max_attempts": 1})
+                for key in keys:
+                    try:
+                        answers[key].append(client.get_object(Bucket=bucket.name, Key=key)["Body"].read())
+                    except ClientError as error:
+                        answers[key].append(error.response["ResponseMetadata"]["HTTPStatusCode"])
+        return answers
+
+    first = seen(1, "abababababab")
+    assert first == seen(1, "aaaaaabbbbbb") != seen(2, "aaaaaabbbbbb")
+    for answers in first.values():
+        assert set(answers[:6]) == {503, b"x" * 1000}
+        for one in answers[6:]:
+            assert isinstance(one, bytes) and sum(byte != ord("x") for byte in one) == 1
 
 
 @pytest.mark.parametrize("text", ["down", "down@1", "burnt@1+2", "down@x+1"])
