@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -34,7 +35,7 @@ _TRIAL = 0.05  # or those of so many seconds
 _TOGETHER = 16  # small files that a thread is given at once,
 _AT_ONCE = 64  # where there is one thread,
 _FEW = 4  # and where there are not enough of them to find out
-_CHUNK = 1 << 20
+_CHUNK = 4 << 20  # bytes between two looks at whether we are to stop; a server is asked for each
 _PAGE = 4096
 
 T = TypeVar("T")
@@ -312,6 +313,28 @@ def _copy_small(source: str, target: str, staging: Staging, progress: Progress) 
     return True
 
 
+class _Move:
+    """The kernel's ways to copy from one open file into another: the same blocks for both (XFS, Btrfs), or the server
+    does it itself (NFS 4.2), where they are of one file system that can; else through its own memory.
+    """
+
+    def __init__(self) -> None:
+        self._shares = hasattr(os, "copy_file_range")  # until it does not
+
+    def __call__(self, to: int, origin: int, at: int, most: int) -> int:
+        """How many bytes, up to ``most``, were copied from offset ``at`` to the same; 0 behind the end."""
+        if self._shares:
+            try:
+                if moved := os.copy_file_range(origin, to, most, at, at):
+                    return moved
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+            self._shares = False  # of two file systems, or one that says so or that there is nothing
+        os.lseek(to, at, os.SEEK_SET)
+        return os.sendfile(to, origin, at, most)
+
+
 def _copy_file(source: str, target: str, staging: Staging, progress: Progress, stop: StopRequest) -> None:
     try:
         origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -322,14 +345,13 @@ def _copy_file(source: str, target: str, staging: Staging, progress: Progress, s
     try:
         before = os.fstat(origin)
         file, partial = staging.create(target)
+        move = _Move()
         try:
             at, holes = 0, before.st_blocks * 512 < before.st_size
             parts = stretches(origin, 0, before.st_size) if holes else [(0, before.st_size, True)]
             for at, end, is_data in parts:
-                if at:
-                    os.lseek(file, at, os.SEEK_SET)
                 while at < end:
-                    sent = os.sendfile(file, origin, at, min(end - at, _CHUNK)) if is_data else end - at
+                    sent = move(file, origin, at, min(end - at, _CHUNK)) if is_data else end - at
                     if not sent:
                         break
                     at += sent

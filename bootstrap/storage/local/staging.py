@@ -62,7 +62,8 @@ class Staging:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._busy = 0  # threads that are making a file or giving it its name
         self._partial: dict[str, bool] = {}  # and whether it goes away at the end
         self._closed = False
@@ -113,26 +114,26 @@ class Staging:
 
     def close(self) -> None:
         """End it: what is not published goes away, but for what is lasting."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             while self._busy:
-                self._changed.wait()
+                self._idle.wait()
             for name, goes in list(self._partial.items()):
                 if goes:
                     _remove(name)
             self._partial.clear()
 
     def _begin(self) -> None:
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise OSError(errno.ECANCELED, "the transfer has ended")
             self._busy += 1
 
     def _end(self) -> None:
-        with self._changed:
+        with self._lock:
             self._busy -= 1
             if self._closed:
-                self._changed.notify_all()
+                self._idle.notify_all()
 
 
 def claim(file: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.errors import DiskFull
 from bootstrap.storage.fetch import copy_tree as module
 from bootstrap.storage.local import staging
 from bootstrap.storage.local.staging import Staging
@@ -142,3 +144,43 @@ def test_a_small_file_of_holes_takes_no_room(local: Mover, tmp_path: Path) -> No
     os.truncate(source / "a", 60_000)
     assert copied(local, source, tmp_path / "to") == {"a": bytes(60_000)}
     assert (tmp_path / "to" / "a").stat().st_blocks == 0
+
+
+@pytest.mark.parametrize("answers", [[errno.EXDEV], [errno.EOPNOTSUPP], [0], [1000, errno.EINVAL], [1000, 0]])
+def test_what_a_file_system_cannot_copy_itself_goes_through_the_kernel(
+    local: Mover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[int]
+) -> None:
+    source, really, asked = make_tree(tmp_path / "nas", {"a": os.urandom(9 << 20)}), os.copy_file_range, list[int]()
+
+    def some(origin: int, to: int, count: int, at: int, to_at: int) -> int:
+        answer = answers[len(asked)]
+        asked.append(answer)
+        if answer in (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL):
+            raise OSError(answer, os.strerror(answer))
+        return really(origin, to, answer, at, to_at) if answer else 0
+
+    monkeypatch.setattr(os, "copy_file_range", some)
+    assert copied(local, source, tmp_path / "to") == tree_of(source)
+    assert asked == answers
+
+
+def test_the_file_system_is_asked_to_copy_and_a_full_one_is_told(
+    local: Mover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, really, asked = make_tree(tmp_path / "nas", {"a": os.urandom(9 << 20)}), os.copy_file_range, list[int]()
+
+    def counted(*words: int) -> int:
+        asked.append(really(*words))
+        return asked[-1]
+
+    monkeypatch.setattr(os, "copy_file_range", counted)
+    monkeypatch.setattr(os, "sendfile", None)
+    assert copied(local, source, tmp_path / "to") == tree_of(source) and sum(asked) == 9 << 20
+
+    def full(*words: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "copy_file_range", full)
+    with pytest.raises(DiskFull):
+        local.fetch(f"{source}/", tmp_path / "no", direct=True)
+    assert os.listdir(tmp_path / "no") == []
