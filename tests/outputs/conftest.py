@@ -82,11 +82,13 @@ class Place:
     def tree(self) -> dict[str, bytes]:
         return {key: self.get(key) for key in self.names()}
 
-    def complete(self) -> list[str]:
-        """The complete checkpoints, the newest first, each verified to be what its manifest says."""
-        found = []
+    def complete(self, *, newest: bool = False) -> list[str]:
+        """The complete checkpoints, the newest first, each verified to be what its manifest says; with ``newest`` one
+        of each path: who may not list leaves manifests of what he has replaced.
+        """
+        found: list[str] = []
         for one in self.contents().checkpoints:
-            if one.complete:
+            if one.complete and not (newest and one.path in found):
                 for file in one.files_for(0):
                     data = self.get(file.key)
                     assert (len(data), hashlib.sha256(data).hexdigest()) == (file.size, file.sha256), file
