@@ -10,6 +10,8 @@ import io
 import sys
 from typing import Any
 
+from .patterns import pattern
+
 
 def plain(text: str) -> str:
     """``text`` with every byte that is no UTF-8 as ``\\xff``. What is UTF-8 after all, and came in under a locale that
@@ -35,6 +37,19 @@ def plain_document(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain_document(one) for one in value]
     return value if value is None or isinstance(value, (bool, int, float)) else plain(str(value))
+
+
+_CONTROL = pattern(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BREAK = pattern(r"[\t\n\u2028\u2029]")
+
+
+def printable(text: str, *, on_one_line: bool = False) -> str:
+    """``text`` with its control characters (C0, C1, DEL) spelled out, but for tabs and line ends, or ``on_one_line``
+    with these as well: names of objects, of nodes and in archives may hold what would write to a terminal's title,
+    clear its screen, or look like a line of ours.
+    """
+    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _BREAK.sub(lambda found: repr(found[0])[1:-1], text) if on_one_line else text
 
 
 def open_streams() -> None:

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from ..ground.patterns import pattern
-from ..ground.plain_text import plain, plain_document
+from ..ground.plain_text import plain, plain_document, printable
 from ..ground.safe_files import open_own
 from .colour import in_colour
 from .folding import folded, width_of
@@ -36,16 +35,6 @@ _COLOURS = {"step": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "dim
 
 def _unmasked(text: str) -> str:
     return text
-
-
-_CONTROL = pattern(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def _printable(text: str) -> str:
-    """``text`` with its control characters (C0, C1, DEL) spelled out, but for tabs and line ends: names of objects, of
-    nodes and in archives may hold what would write to a terminal's title or clear its screen.
-    """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class Console:
@@ -168,10 +157,10 @@ class Console:
         mark = event.pop("mark", "") or {"warning": "warning", "error": "error"}.get(level, "")
         mark = f"{mark}: " if mark else ""
         parts = [str(part) for part in event.pop("lines", ())]
-        said = [_printable(self.mask(sentence(text, event)))]
+        said = [printable(self.mask(sentence(text, event)))]
         if self._stream.isatty():  # one line in a log, where it is searched for; on a screen what to do stands out
             parts = parts or said[0].replace(" What to do: ", "\nWhat to do: ").split("\n")
-            said = [_printable(self.mask(part)) for part in parts]
+            said = [printable(self.mask(part)) for part in parts]
         told = folded([mark + said[0], *said[1:]], width_of(self._stream), _BEFORE)
         now = time.localtime()
         day, self._day = self._day, now[:3]

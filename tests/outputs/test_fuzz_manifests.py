@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bootstrap.outputs.remote.contents import contents
 from bootstrap.outputs.remote.manifest import Checkpoint, Claim, File, Part, RunManifest
+from bootstrap.outputs.remote.reading import as_json, table
 from bootstrap.shipping.heartbeat import Heartbeat
 from tests.lab.fuzzing import fuzz
 
@@ -28,7 +29,21 @@ ANYTHING = st.recursive(
         st.integers(),
         st.floats(),
         st.text(max_size=9),
-        st.sampled_from([10**30, -1, "2026-02-30", "0001-01-01T00:00:00+00:00", "9" * 5000, float("inf"), {}]),
+        st.sampled_from(
+            [
+                10**30,
+                -1,
+                "../a",
+                "/etc",
+                "a\n\x1b[31m",
+                [{"size": 1}],
+                "2026-02-30",
+                "0001-01-01T00:00:00+00:00",
+                "9" * 5000,
+                float("inf"),
+                {},
+            ]
+        ),
     ),
     lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=5), one, max_size=3),
     max_leaves=6,
@@ -44,6 +59,9 @@ def take(key: str, text: bytes) -> None:
         found.run_complete(attempt)
     for one in found.checkpoints:
         _ = one.complete, one.saved, one.size, one.job, one.age_key, one.files_for(0)
+    for line in table(found, None):
+        assert "\n" not in line and "\x1b" not in line
+    json.dumps(as_json("url", found, None))
     Heartbeat.read(text)
 
 

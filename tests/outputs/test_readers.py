@@ -5,6 +5,7 @@ The listings here are a store's own, with a writer who is at work between two of
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from functools import partial
@@ -21,6 +22,43 @@ from bootstrap.outputs.remote.parts import MOST
 from bootstrap.outputs.resume.restore import fetch_one, restore
 from tests.lab.stores import Store
 from tests.outputs.conftest import NEVER, Place, end, settle, stores_of, write
+
+DAMAGE: dict[str, tuple[dict[str, object], str]] = {
+    "cut short": ({}, "it is no JSON"),
+    "of another schema": ({"schema": 2}, "its schema is 2"),
+    "of a path above": ({"path": "../up"}, "leads out of its directory"),
+    "of any path": ({"path": "/etc"}, "leads out of its directory"),
+    "a file above": ({"files": [{"path": "a/../../b", "key": "b", "size": 1, "sha256": ""}]}, "leads out of"),
+    "of a negative size": ({"files": [{"path": "b", "key": "b", "size": -1, "sha256": ""}]}, "the size of b is -1"),
+    "copied from attempt 1": ({"attempt": 1}, "the manifest of another attempt, 1"),
+    "copied from node 3": ({"node": 3}, "the manifest of another node, 3"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_manifest_that_somebody_has_damaged_is_named_and_nothing_comes_of_it(
+    nas: Place, root: Path, name: str
+) -> None:
+    write(root, {"step-1.pt": "1"})
+    nas.publisher(root).round(NEVER)
+    change, why = DAMAGE[name]
+    (good,) = nas.contents().checkpoints[0].nodes.values()
+    text = json.dumps({**json.loads(good.text()), "path": "step-2.pt", "attempt": 2, **change}).encode()
+    nas.target().put(directory_of("step-2.pt", 2, 1) + "node-0.json", text if change else text[:-5])
+    found = nas.contents()
+    assert found.newest is not None and found.newest.path == "step-1.pt"
+    (line,) = [line for line in reading.table(found, None) if "cannot be used" in line]
+    assert why in line and "step-2.pt" in line
+    publisher = nas.publisher(root.parent / "second")
+    resumed = restore(publisher, found, reread=nas.contents, same_job=True, stop=NEVER, log=nas.log)
+    assert resumed is not None and resumed.path == str(root.parent / "second/step-1.pt") and why in resumed.others[0]
+
+
+def test_names_write_nothing_to_a_terminal_and_are_no_lines_of_ours(nas: Place, root: Path) -> None:
+    write(root, {"a\x1b]0;title\x07\nb.pt": "1"})
+    nas.publisher(root).round(NEVER)
+    _, row, *_ = reading.table(nas.contents(), None)
+    assert row.startswith("a\\x1b]0;title\\x07\\nb.pt  file")
 
 
 def save(publisher: Publisher, number: int, name: str = "last.ckpt") -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from ...reporting.prose import counted
 from ...values import dataclass, field, replace
 from .manifest import HOME, VOID, Checkpoint, Claim, File, Part, RunManifest, kind_of
-from .parsing import Unreadable, parsed
+from .parsing import D, Unreadable, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,14 @@ class Contents:
         return bool(wanted) and len(found) >= wanted and all(run.complete for run in found.values())
 
 
+def _as_called(document: D, told: Mapping[str, str]) -> D:
+    """Raises :class:`Unreadable` where its name tells of another attempt, node or version: somebody has copied it."""
+    for name in ("attempt", "node", "version"):
+        if name in told and int(told[name]) != getattr(document, name):
+            raise Unreadable(f"it is the manifest of another {name}, {getattr(document, name)}")
+    return document
+
+
 def contents(documents: Iterable[tuple[str, bytes]]) -> Contents:
     """Of all documents below ``.bootstrap/``, by their keys without it."""
     grouped: dict[tuple[str, int, int], list[Checkpoint]] = {}
@@ -151,17 +159,17 @@ def contents(documents: Iterable[tuple[str, bytes]]) -> Contents:
     parts: list[Part] = []
     bad: list[tuple[str, str]] = []
     for key, text in documents:
-        kind = kind_of(key)[0] if text != VOID else ""
+        kind, told = kind_of(key) if text != VOID else ("", {})
         try:
             if kind == "checkpoint":
-                found = parsed(Checkpoint, text)
+                found = _as_called(parsed(Checkpoint, text), told)
                 grouped.setdefault((found.path, found.attempt, found.version), []).append(found)
             elif kind == "run":
-                runs.append(parsed(RunManifest, text))
+                runs.append(_as_called(parsed(RunManifest, text), told))
             elif kind == "files":
-                parts.append(parsed(Part, text))
+                parts.append(_as_called(parsed(Part, text), told))
             elif kind == "claim":
-                claims.append(parsed(Claim, text))
+                claims.append(_as_called(parsed(Claim, text), told))
         except Unreadable as error:
             bad.append((HOME + key, str(error)))
     ended: dict[int, set[int]] = {}

@@ -56,6 +56,8 @@ def _built(cls: type[D], found: dict[str, Any]) -> D:
         for name in ("path", "run", "job", "host"):
             if not isinstance(fields.get(name, ""), str):
                 raise ValueError(f"{name} is no text")
+        if "path" in fields:
+            _stays_inside(fields["path"])
         for name, kind in (("needs", str), ("checkpoints", dict), ("undelivered", dict), ("unfinished", dict)):
             if not all(isinstance(one, kind) for one in fields.get(name, ())):
                 raise ValueError(f"{name} holds something else")
@@ -64,13 +66,19 @@ def _built(cls: type[D], found: dict[str, Any]) -> D:
         raise Unreadable(f"a field is missing or of another kind ({error})") from None
 
 
+def _stays_inside(path: str) -> None:
+    if path.startswith("/") or ".." in path.split("/") or not path or "\0" in path:
+        raise ValueError(f"{path!r} leads out of its directory")
+
+
 def _file(found: Any) -> File:
     path, key = str(found["path"]), str(found["key"])
     for each in (path, key):
-        if each.startswith("/") or ".." in each.split("/") or not each or "\0" in each:
-            raise ValueError(f"{each!r} leads out of its directory")
+        _stays_inside(each)
     modified = datetime.fromisoformat(found["modified"]).timestamp() if "modified" in found else 0.0
     size = int(found["size"])
+    if size < 0:
+        raise ValueError(f"the size of {path} is {size}")
     data = tuple((int(start), int(end)) for start, end in found["data"]) if "data" in found else None
     edges = [edge for stretch in data or () for edge in stretch]
     if edges != sorted(edges) or (edges and not 0 <= edges[0] <= edges[-1] <= size):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import BootstrapError, NothingThere
+from ...ground.plain_text import printable
 from ...job import StopRequest
 from ...reporting.record import utc
 from ...storage.common.units import readable
@@ -144,7 +145,7 @@ def table(contents: Contents, verified: Mapping[tuple[str, int, int], str] | Non
             )
         )
     lines += ["", *_aligned(rows)] if attempts else []
-    lines += [f"{key} cannot be used: {why}" for key, why in contents.unreadable]
+    lines += [printable(f"{key} cannot be used: {why}", on_one_line=True) for key, why in contents.unreadable]
     return lines
 
 
@@ -171,13 +172,15 @@ def _ended(contents: Contents, attempt: int) -> str:
     runs = [run for run in contents.runs if run.attempt == attempt]
     missing = sum(len(run.undelivered) for run in runs)
     if missing:
-        return f"{missing} not delivered, such as {next(run.undelivered[0]['path'] for run in runs if run.undelivered)}"
+        first = next(run.undelivered[0] for run in runs if run.undelivered)
+        return f"{missing} not delivered, such as {first.get('path')}"
     if contents.ended(attempt):
         return "delivered, of a command that failed"
     return "one node of several has ended" if runs else "not ended, or killed"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
+    rows = [tuple(printable(word, on_one_line=True) for word in row) for row in table]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
