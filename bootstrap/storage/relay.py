@@ -80,7 +80,7 @@ def relay(
         failed = _relay_all(
             origin, files, goal, name=f"{source} {target}", verifier=verifier, progress=progress, stop=stop
         )
-    name_unverified(stores.verify, progress, log)
+    name_unverified(stores.verify, progress, log, verifier.lacking)
     moved = progress.files, progress.bytes, 0, progress.seconds
     report = Report(str(target), *moved, tuple(failed), verified=dict(progress.verified))
     return said(report, "copied", source, log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..job import Log
@@ -56,13 +56,13 @@ def fetched(
     )
 
 
-def name_unverified(mode: Verify, progress: Progress, log: Log) -> None:
-    """Where all was to be verified that can be."""
+def name_unverified(mode: Verify, progress: Progress, log: Log, lacking: Collection[str]) -> None:
+    """Where all was to be verified that can be. ``lacking``: kinds of checksums that a package would compute."""
     if mode == "always" and progress.by_size:
-        count, first = progress.verified["size"], progress.by_size[0]
-        log.warning(
-            "verified by their size only: the store tells no more that we can compute", files=count, first=first
-        )
+        event, facts = "verified by their size only: the store tells no more that we can compute", dict[str, object]()
+        if lacking:
+            facts["remedy"] = f"install our wheel with its extra checksums, which computes {', '.join(sorted(lacking))}"
+        log.warning(event, files=progress.verified["size"], first=progress.by_size[0], **facts)
 
 
 def said(report: Report, verb: str, place: Location, log: Log) -> Report:

@@ -89,7 +89,7 @@ class StoreFetch:
         report = fetched(planned.landed, progress.files, progress, skipped, kept, self._store.revision)
         if self._options.choice.tell is not None:
             return report
-        name_unverified(self._verify, progress, self._log)
+        name_unverified(self._verify, progress, self._log, self._verifier.lacking)
         if planned.links:
             report = self._with_links(report, planned)
         return said(report, "fetched", self._source, self._log)
@@ -257,7 +257,7 @@ class StoreFetch:
                 log=self._log,
             )
         report = fetched(tree.root, tree.files, progress, tree.skipped, tree.kept, self._store.revision)
-        name_unverified(self._verify, progress, self._log)
+        name_unverified(self._verify, progress, self._log, self._verifier.lacking)
         return said(report, "fetched", source, self._log)
 
 

@@ -79,6 +79,11 @@ def new(kind: str) -> Digest:
     return _Crc(kind) if kind in _BYTES else hashlib.new(kind, usedforsecurity=False)
 
 
+def needs_awscrt(kind: str) -> bool:
+    """Whether the package ``awscrt``, of our extra ``checksums``, is what lacks to compute it."""
+    return kind in _CRT and not can_compute(kind)
+
+
 def can_compute(kind: str) -> bool:
     """CRC-32C and CRC-64/NVME at the speed of a network need the package ``awscrt``."""
     if kind not in _CRT:

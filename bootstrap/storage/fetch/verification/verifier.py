@@ -39,6 +39,8 @@ class Verifier:
         """Whether there is a core for more of them."""
         self.asks = mode == "always" or self.spare
         """Whether there may be more to compare than :meth:`at_once` knows of."""
+        self.lacking: set[str] = set()
+        """Kinds of checksums that the store tells of and nothing here computes."""
         self._tells_more = store.tells_more
         self._always = mode == "always"
 
@@ -55,9 +57,11 @@ class Verifier:
         if not self.asks:
             return []
         if self._tells_more is not None and (large or self._always):
-            certain = checks.told(entry, self._tells_more(entry))
+            found = self._tells_more(entry)
+            certain = checks.told(entry, found)
             if certain is not None:
                 return [certain]
+            self.lacking.update(kind for kind in found.checksums if checks.needs_awscrt(kind))
         guesses = checks.guessed(entry)
         return guesses if self._always else guesses[:1]
 

@@ -6,14 +6,20 @@ import base64
 import hashlib
 import os
 from collections.abc import Collection, Iterator
+from types import SimpleNamespace
 from zlib import crc32
 
 import pytest
 
+from bootstrap.storage.common.progress import Progress
+from bootstrap.storage.fetch.verification import checks
 from bootstrap.storage.fetch.verification.checks import DigestCheck, InOrder, can_compute, guessed, is_of, new, told
+from bootstrap.storage.fetch.verification.verifier import Verifier
 from bootstrap.storage.model.store import Entry, Told
+from bootstrap.storage.report import name_unverified
 from bootstrap.storage.s3.fast.http1 import Answer
 from bootstrap.storage.s3.told import told as asked
+from tests.storage.conftest import MemoryLog
 
 MIB = 1 << 20
 ETAG = "0123456789abcdef0123456789abcdef"
@@ -142,3 +148,18 @@ def test_checksums_are_told_with_what_they_are_of() -> None:
         ("x-amz-server-side-encryption: aws:kms\r\n", Told(part_size=10, encrypted=True)),
     ):
         assert asked(Client(10, 10, 5, whole=header), entry) == expected
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_the_extra_that_computes_what_the_store_tells_is_named(monkeypatch: pytest.MonkeyPatch, has_it: bool) -> None:
+    """AWS makes a CRC-64/NVME of every object that comes without a checksum."""
+    monkeypatch.setattr(checks, "can_compute", lambda kind: has_it)
+    entry, log = Entry("k", 30, "an-etag"), MemoryLog()
+    store = SimpleNamespace(tells_more=lambda entry: Told({"crc64nvme": "1" * 16}))
+    verifier = Verifier(store, "always")  # type: ignore[arg-type]
+    assert bool(verifier.more(entry, large=False)) is has_it
+    progress = Progress(log, "fetching")
+    progress.verified_by("size", "k")
+    name_unverified("always", progress, log, verifier.lacking)
+    remedies = [str(facts.get("remedy", "")) for _, _, facts in log.lines]
+    assert ["extra checksums, which computes crc64nvme" in remedy for remedy in remedies] == [not has_it]
