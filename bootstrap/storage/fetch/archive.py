@@ -16,6 +16,7 @@ from ...values import dataclass
 from ..common.file_errors import explain
 from ..common.units import readable
 from ..common.workers import TransferStopped
+from ..local.attributes import set_mode
 from ..local.digests import plain_digest
 from ..local.staging import executable_if_script
 
@@ -337,5 +338,5 @@ def _set_mode(file: int, mode: int) -> None:
     """The archive's permission bits on top of what the umask gave; never setuid or setgid, never unreadable to us."""
     given = stat.S_IMODE(os.fstat(file).st_mode)
     if mode & 0o111:
-        os.fchmod(file, given | (given & 0o444) >> 2)
+        set_mode(file, given | (given & 0o444) >> 2)
     executable_if_script(file)

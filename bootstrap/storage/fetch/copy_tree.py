@@ -19,6 +19,7 @@ from ..common.file_errors import explain
 from ..common.progress import Progress
 from ..common.sparse import stretches
 from ..common.workers import TransferStopped, in_parallel
+from ..local.attributes import set_mode, set_times
 from ..local.staging import Staging, executable, executable_if_script, is_unfinished, sweep
 from ..model.store import Entry
 from .index import Extra, remove_extra
@@ -267,7 +268,7 @@ def _make_directory(place: str, like: os.stat_result) -> bool:
             os.unlink(place)
         os.makedirs(place, exist_ok=True)
     if made != mode:
-        os.chmod(place, mode)
+        set_mode(place, mode)
     return new
 
 
@@ -297,8 +298,8 @@ def _copy_small(source: str, target: str, staging: Staging, progress: Progress) 
         made = os.fstat(file).st_mode
         write_all(file, content)
         if stat.S_IMODE(made) != mode:
-            os.fchmod(file, mode)
-        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+            set_mode(file, mode)
+        set_times(file, before)
     finally:
         os.close(file)  # which may tell that there was no room on the server
     try:
@@ -364,8 +365,8 @@ def _copy_file(source: str, target: str, staging: Staging, progress: Progress, s
                 raise SourceChanging("a file became shorter while it was copied", where=source)
             if holes:
                 os.ftruncate(file, before.st_size)  # one at the end
-            os.fchmod(file, stat.S_IMODE(before.st_mode))
-            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+            set_mode(file, stat.S_IMODE(before.st_mode))
+            set_times(file, before)
             executable_if_script(file)
             try:
                 staging.publish(partial, target)

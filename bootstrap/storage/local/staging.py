@@ -15,6 +15,7 @@ from itertools import count
 from zlib import crc32
 
 from ...ground.patterns import pattern
+from .attributes import set_mode
 
 PARTIAL = ".bootstrap-"
 """How the names of files begin that are not complete yet; they stand beside the name they will get."""
@@ -214,7 +215,7 @@ def executable_if_script(file: int) -> None:
     """
     if os.pread(file, 2, 0) == b"#!":
         mode = stat.S_IMODE(os.fstat(file).st_mode)
-        os.fchmod(file, mode | executable(mode))
+        set_mode(file, mode | executable(mode))
 
 
 def executable(mode: int) -> int:

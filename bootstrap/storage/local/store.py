@@ -14,6 +14,7 @@ from ..common.plain_writer import PlainWriter
 from ..common.sparse import stretches
 from ..model.light_writer import LightWriter
 from ..model.store import Entry, Moved, RetryWindow, unheard
+from .attributes import set_mode
 from .staging import PARTIAL, Staging, is_unfinished
 
 _CHUNK = 1 << 20
@@ -94,7 +95,7 @@ class FileStore:
                 else:
                     with open(content, "rb", buffering=0) as source:
                         _copy(source.fileno(), sink.fileno(), moved)
-                        os.fchmod(sink.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))
+                        set_mode(sink.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))
                 found = os.fstat(sink.fileno())
                 staging.publish(partial, path)
         except OSError as error:
