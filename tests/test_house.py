@@ -140,6 +140,20 @@ def test_every_function_that_the_page_of_the_house_names_is_there() -> None:
     assert [f"{owner}.{name}" for owner, name in named if name not in files if name not in members.get(owner, ())] == []
 
 
+def test_the_page_of_the_house_has_every_room() -> None:
+    told = section("Rooms and arrows")
+    rooms = {path.name + "/" * path.is_dir() for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    rooms -= {"__init__.py", "__pycache__/"}
+    assert sorted(room for room in rooms if f"`{room}`" not in told) == []
+
+
+def test_the_page_of_the_house_has_the_layers_of_storage_as_the_contract_has_them() -> None:
+    contract = (ROOT / "pyproject.toml").read_text().partition('containers = ["bootstrap.storage"]')[2]
+    layers = re.findall(r'^ {4}"(.+)",$', contract.partition("]")[0], re.MULTILINE)
+    row = section("Rooms and arrows").partition("| `storage/` | `")[2].partition("`")[0]
+    assert row.replace("\\|", "|").split(" > ") == layers
+
+
 def test_the_page_of_the_house_has_every_thread() -> None:
     """``transfer-N`` in its tables is ``f"transfer-{number}"`` in the code."""
     threads = [
