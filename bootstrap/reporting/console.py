@@ -22,7 +22,7 @@ _EARLY = 1000  # messages kept for a file that is not there yet, and may never b
 Event = MutableMapping[str, Any]
 
 
-class Curtain(Protocol):
+class ScreenHolder(Protocol):
     """What stands between us and a terminal that a program has: it shows our lines with ``write``, now or later."""
 
     def say(self, text: str, write: Callable[[str], None]) -> None: ...
@@ -54,17 +54,17 @@ class Console:
         self._lines: TextIO | None = None
         self._early: list[str] = []
         self._logger: Any = None
-        self._curtain: Curtain | None = None
+        self._holder: ScreenHolder | None = None
         self._day: tuple[int, ...] = ()  # of the last line on the stream: when it changes, that is said
 
     @contextmanager
-    def behind(self, curtain: Curtain | None) -> Iterator[None]:
+    def behind(self, holder: ScreenHolder | None) -> Iterator[None]:
         """While a command has our terminal: what we say waits until it disturbs nobody, at the latest until the end."""
-        self._curtain = curtain if self._stream.isatty() else None
+        self._holder = holder if self._stream.isatty() else None
         try:
             yield
         finally:
-            behind, self._curtain = self._curtain, None
+            behind, self._holder = self._holder, None
             if behind is not None:
                 behind.show(self._show)
 
@@ -124,8 +124,8 @@ class Console:
         if level == "debug" or (self.quiet and level == "info"):
             raise dropped()
         text = plain(self._readable(dict(event))) + "\n"
-        if self._curtain is not None:
-            self._curtain.say(text, self._show)
+        if self._holder is not None:
+            self._holder.say(text, self._show)
         else:
             self._show(text)
         raise dropped()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..job import Log
-from .wish import Wish
+from .options import SamplingOptions
 
 _FIRST = 1.0
 """Seconds before anything is imported or read: the command's own start has the machine to itself."""
@@ -14,8 +14,8 @@ _FIRST = 1.0
 class Sampling:
     """``with`` it, samples are taken. A failure costs samples, and is a line in the debug messages."""
 
-    def __init__(self, wish: Wish, log: Log) -> None:
-        self._wish, self._log = wish, log
+    def __init__(self, options: SamplingOptions, log: Log) -> None:
+        self._wish, self._log = options, log
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampling", daemon=True)
 

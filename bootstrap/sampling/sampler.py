@@ -9,8 +9,8 @@ from typing import Any
 from .accelerators import Accelerators
 from .family import CommandFamily
 from .machine import MachineSampler
+from .options import SamplingOptions
 from .store import SCHEMA, SampleFile
-from .wish import Wish
 
 SHARE = 0.001
 """Of a core, for our part; the helper for accelerators keeps to as much. What costs more comes more seldom."""
@@ -18,27 +18,27 @@ SHARE = 0.001
 _LONGEST = 600.0  # seconds between two samples, whatever they cost
 
 
-def sample(wish: Wish, over: threading.Event) -> None:
+def sample(options: SamplingOptions, over: threading.Event) -> None:
     """Take samples until ``over``, and a last one then. A run shorter than one interval leaves no file."""
-    machine, family = MachineSampler(wish.disks), CommandFamily()
-    accelerators = Accelerators(wish.interval, wish.search)
+    machine, family = MachineSampler(options.disks), CommandFamily()
+    accelerators = Accelerators(options.interval, options.search)
     try:
-        with SampleFile(wish.path) as file:
+        with SampleFile(options.path) as file:
             first = _one(machine, family, accelerators)
-            began, cost, next_at = time.monotonic(), time.thread_time(), time.monotonic() + wish.interval
+            began, cost, next_at = time.monotonic(), time.thread_time(), time.monotonic() + options.interval
             while True:
                 ended = over.wait(max(0.0, next_at - time.monotonic()))
-                if ended and time.monotonic() - began < wish.interval / 2:
+                if ended and time.monotonic() - began < options.interval / 2:
                     return
                 if first:
-                    file.write({**_heading(wish, machine), "devices_by": accelerators.source})
+                    file.write({**_heading(options, machine), "devices_by": accelerators.source})
                     file.write(first)
                     first = {}
                 file.write(_one(machine, family, accelerators))
                 if ended:
                     return
                 spent = time.thread_time()
-                next_at += max(wish.interval, min(_LONGEST, (spent - cost) / SHARE))
+                next_at += max(options.interval, min(_LONGEST, (spent - cost) / SHARE))
                 next_at = max(next_at, time.monotonic())  # a machine that slept owes no samples
                 cost = spent
     finally:
@@ -56,5 +56,5 @@ def _one(machine: MachineSampler, family: CommandFamily, accelerators: Accelerat
     }
 
 
-def _heading(wish: Wish, machine: MachineSampler) -> dict[str, Any]:
-    return {"samples": SCHEMA, "interval": wish.interval, "interface": wish.interface, **machine.limits()}
+def _heading(options: SamplingOptions, machine: MachineSampler) -> dict[str, Any]:
+    return {"samples": SCHEMA, "interval": options.interval, "interface": options.interface, **machine.limits()}

@@ -32,7 +32,7 @@ from ..reporting.record import utc
 from ..results import Access, Decided, Link, Seen
 from ..run import Run, StopAsked
 from ..sampling.background import Sampling
-from ..sampling.wish import Wish
+from ..sampling.options import SamplingOptions
 from ..settings import knobs, variable
 from ..storage.schemes import secret_variables
 from ..values import asdict, replace
@@ -117,7 +117,8 @@ def _sampling(run: Run, decided: Decided, link: Link, environ: Mapping[str, str]
     disks = (job.job_dir, *(output.directory for output in job.delivered_outputs), job.run_dir, scratch)
     interface = link.interface.name if link.interface is not None else ""
     return Sampling(
-        Wish(str(path), decided.settings.sample_interval, disks, interface, environ.get("PATH", "")), run.console
+        SamplingOptions(str(path), decided.settings.sample_interval, disks, interface, environ.get("PATH", "")),
+        run.console,
     )
 
 

@@ -16,8 +16,8 @@ from bootstrap.ground.machine import cores
 from bootstrap.sampling import machine, sampler
 from bootstrap.sampling.family import CommandFamily
 from bootstrap.sampling.machine import MachineSampler
+from bootstrap.sampling.options import SamplingOptions
 from bootstrap.sampling.store import SampleFile
-from bootstrap.sampling.wish import Wish
 from tests.e2e.job import Container
 from tests.lab.waiting import until
 
@@ -177,8 +177,8 @@ def test_what_costs_more_comes_more_seldom(tmp_path: Path, monkeypatch: pytest.M
     """On a machine where a sample is expensive the pace gives way, not the command."""
     over = threading.Event()
     monkeypatch.setattr(sampler, "SHARE", 1e-7)
-    wish = Wish(str(tmp_path / "samples.jsonl"), 0.05, search=str(tmp_path))
-    thread = threading.Thread(target=sampler.sample, args=(wish, over))
+    options = SamplingOptions(str(tmp_path / "samples.jsonl"), 0.05, search=str(tmp_path))
+    thread = threading.Thread(target=sampler.sample, args=(options, over))
     thread.start()
     over.wait(2.0)
     over.set()

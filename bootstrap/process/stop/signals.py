@@ -43,7 +43,7 @@ class Request(NamedTuple):
     why: str
 
 
-class Hurry:
+class RepeatedRequests:
     """What a person means who asks more than once, with Ctrl-C: the second time within ``_TWICE`` seconds leaves so
     many, and the third none.
     """

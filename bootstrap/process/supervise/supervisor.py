@@ -25,7 +25,7 @@ from .. import processes
 from ..output.pump import ConsoleWriter, Pump
 from ..stop import stop_file
 from ..stop.course import Course
-from ..stop.signals import Hurry, Signals
+from ..stop.signals import RepeatedRequests, Signals
 from . import cgroup
 from .launch import CommandOutput, Launch, outlives_its_terminal, start
 from .leftovers import Leftovers, named, worst
@@ -72,7 +72,7 @@ class _Life:
         self.status: int | None = None  # as wait(2) gives it, once the command has ended
         self.asked_by = AskedBy.NOBODY
         self.course: Course | None = None  # of the stop, once somebody has asked for one
-        self.hurry = Hurry()
+        self.repeated = RepeatedRequests()
         self.awaiting = False  # the command has ended, and who holds its output is waited for
         self.leftovers = Leftovers()
         self.computed: dict[int, int] = {}  # clock ticks of who outlived the command, when it ended
@@ -175,7 +175,7 @@ class _Life:
         now = time.monotonic()
         course = self.course or self._begin_stop(by, number, why, now)
         if by is AskedBy.USER and number in (signal.SIGINT, signal.SIGQUIT):
-            self.kill_at = course.kill_at = min(course.kill_at, self.hurry.kill_at(now))
+            self.kill_at = course.kill_at = min(course.kill_at, self.repeated.kill_at(now))
 
     def _begin_stop(self, by: AskedBy, number: int | None, why: str, now: float) -> Course:
         launch = self.launch

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.job import AskedBy
-from bootstrap.process.stop.signals import Hurry, Signals, Stop
+from bootstrap.process.stop.signals import RepeatedRequests, Signals, Stop
 from tests.process.conftest import ROOT
 
 
@@ -196,15 +196,15 @@ with Signals() as signals:
 
 
 def test_the_second_ctrl_c_leaves_two_seconds_and_the_third_none() -> None:
-    hurry = Hurry()
-    assert [hurry.kill_at(100.0), hurry.kill_at(102.0), hurry.kill_at(102.1)] == [math.inf, 104.0, 102.1]
-    assert hurry.kill_at(500.0) == 500.0, "who has meant it once means it"
+    repeated = RepeatedRequests()
+    assert [repeated.kill_at(100.0), repeated.kill_at(102.0), repeated.kill_at(102.1)] == [math.inf, 104.0, 102.1]
+    assert repeated.kill_at(500.0) == 500.0, "who has meant it once means it"
 
 
 def test_a_ctrl_c_long_behind_the_first_is_a_first_one_again() -> None:
-    hurry = Hurry()
-    assert [hurry.kill_at(now) for now in (0.0, 2.1, 4.2)] == [math.inf] * 3
-    assert hurry.kill_at(6.1) == 8.1
+    repeated = RepeatedRequests()
+    assert [repeated.kill_at(now) for now in (0.0, 2.1, 4.2)] == [math.inf] * 3
+    assert repeated.kill_at(6.1) == 8.1
 
 
 @pytest.mark.parametrize("later", [AskedBy.PLATFORM, AskedBy.TIMEOUT, AskedBy.PEER])

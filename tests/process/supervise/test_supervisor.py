@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import CommandNotFound
-from bootstrap.process.stop.signals import Hurry, Signals
+from bootstrap.process.stop.signals import RepeatedRequests, Signals
 from bootstrap.process.supervise.launch import Launch
 from bootstrap.process.supervise.supervisor import supervise
 from tests.lab.waiting import until
@@ -267,11 +267,11 @@ def test_a_person_who_asks_twice_at_once_leaves_two_seconds_and_three_times_none
 
 
 def test_a_person_who_asks_again_later_is_not_in_a_hurry() -> None:
-    hurry = Hurry()
-    assert hurry.kill_at(10.0) == math.inf
-    assert hurry.kill_at(12.1) == math.inf
-    assert hurry.kill_at(14.0) == 16.0
-    assert hurry.kill_at(15.9) == 15.9
+    repeated = RepeatedRequests()
+    assert repeated.kill_at(10.0) == math.inf
+    assert repeated.kill_at(12.1) == math.inf
+    assert repeated.kill_at(14.0) == 16.0
+    assert repeated.kill_at(15.9) == 15.9
 
 
 def test_descendants_in_other_sessions_are_killed_with_the_rest(boot_in_every_mode: Start) -> None:
@@ -421,7 +421,7 @@ def test_a_daemon_that_ignores_term_is_killed_and_named(boot: Start) -> None:
 def test_helpers_of_our_own_are_left_to_whoever_waits_for_them() -> None:
     code = """
 import subprocess, sys, threading, os
-from bootstrap.process.stop.signals import Hurry, Signals
+from bootstrap.process.stop.signals import RepeatedRequests, Signals
 from bootstrap.process.supervise.launch import Launch
 from bootstrap.process.supervise.supervisor import supervise
 from tests.process.driver import Quiet

@@ -14,7 +14,7 @@ from ...common.workers import in_parallel
 from ...model.pipeline import E, RequestBudget, Several
 from .backlog import HEAVY_AT_ONCE, Backlog, alone
 from .growth import MOST
-from .serving import Client, Elsewhere, serve
+from .serving import Client, Holding, serve
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Memory:
     readers: int = HEAVY_AT_ONCE
 
 
-class Processes(Elsewhere, Protocol):
+class Processes(Holding, Protocol):
     """Those of one transfer."""
 
     def used(self, left: int) -> tuple[float, int]:

@@ -49,7 +49,7 @@ class Client(Protocol):
     def accepted(self) -> None: ...
 
 
-class Elsewhere(Protocol):
+class Holding(Protocol):
     """Processes of ours that hold connections (:mod:`.held`)."""
 
     @property
@@ -63,7 +63,7 @@ class Elsewhere(Protocol):
 
 
 def serve(
-    client: Client, backlog: Backlog[E], budget: RequestBudget, stop: StopRequest, elsewhere: Elsewhere | None = None
+    client: Client, backlog: Backlog[E], budget: RequestBudget, stop: StopRequest, elsewhere: Holding | None = None
 ) -> None:
     """Do exchanges until no connection of this thread is needed, or the fast path fails. One connection counts as live
     already: the one that the thread was started for. What is long is done ``elsewhere`` once that is ready.
@@ -142,7 +142,7 @@ class Served(Generic[E]):
         backlog: Backlog[E],
         budget: RequestBudget,
         stop: StopRequest,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: Holding | None = None,
     ) -> None:
         self._client, self._backlog, self._budget, self._stop = client, backlog, budget, stop
         self._elsewhere, self._is_elsewhere = elsewhere, False

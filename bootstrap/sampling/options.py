@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Wish(NamedTuple):
+class SamplingOptions(NamedTuple):
     """``path``: the file for the samples; ``interval``: seconds between two. ``disks``: directories whose room matters;
     ``interface``: the one between the nodes, or "". ``search``: where vendors' tools are looked for (a ``PATH``).
     """
