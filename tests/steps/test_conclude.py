@@ -117,6 +117,7 @@ def test_a_record_that_cannot_be_delivered_stays_and_is_named_and_changes_no_exi
     assert f"the run record was not delivered and stays in {scene.here / 'run'}: " in scene.said()
     assert scene.record("here/run/run.json")["exit_code"] == 7
     assert "error: " in scene.said() and "exit 7]" in scene.said()
+    assert " hint: " in scene.said() and " retry: " in scene.said()
 
 
 def test_an_attempt_whose_record_is_not_there_keeps_its_place(tmp_path: Path) -> None:
