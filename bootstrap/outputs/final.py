@@ -120,8 +120,8 @@ def doubts(publisher: Publisher, everything: Sequence[Unit], found: Look, ending
     doubtful = {}
     ended = publisher.clock.now() - (time.time() - ending.ended)  # as the files' times are, which may be a NAS' own
     for unit in everything:
-        if unit.kind != "checkpoint":
-            continue
+        if unit.kind != "checkpoint" or not publisher.shelf.differs(unit):
+            continue  # what is in the store as it is here was seen to be whole
         quiet = 0.0 if ending.succeeded else QUIET
         elsewhere = publisher.shelf.is_of_others(unit.path)
         why = units.unfinished(unit, found.items, ended, quiet, nodes=publisher.options.nodes, elsewhere=elsewhere)

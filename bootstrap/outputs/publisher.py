@@ -113,11 +113,13 @@ class Publisher:
     def sender(self) -> Sender:
         return self.shelf.sender
 
-    def look(self) -> scan.Look:
-        """Raises :class:`NothingThere` or :class:`PathUnusable` when the directory is not there or cannot be read."""
+    def look(self, stop: StopRequest | None = None) -> scan.Look:
+        """Raises :class:`NothingThere` or :class:`PathUnusable` when the directory is not there or cannot be read, and
+        :class:`TransferStopped`.
+        """
         if self.root.is_file():
             self._say_once(f"{self.root} was a directory and is a file: it goes under its own name, {self.root.name}")
-        found = scan.look(self.root, self.target.url, self.options.links, self.elsewhere)
+        found = scan.look(self.root, self.target.url, self.options.links, self.elsewhere, stop)
         markers = (name for name, item in found.items.items() if is_unfinished_marker(name, item.size))
         found.left_out.extend((name, "it says that what is beside it is being written") for name in markers)
         self.clock.look(found.items)
@@ -140,11 +142,11 @@ class Publisher:
         self.moving, self.behind = frozenset(), False
         self.refresh()
         began, cpu = time.monotonic(), time.thread_time()
-        mark = scan.mark(self.root, self.options.links, self.elsewhere)
+        mark = scan.mark(self.root, self.options.links, self.elsewhere, stop)
         if self._all_there and mark is not None and mark == self._mark:  # so most looks end
             self.clock.look_again()
             return
-        found = self.look()
+        found = self.look(stop)
         seen = {name: state(item) for name, item in found.items.items()}
         if seen == self._all_there:  # but for what a mark has, and a look has not
             self._mark = mark
@@ -154,7 +156,7 @@ class Publisher:
         changed = [unit for unit in everything if self.shelf.differs(unit)]
         self._all_there, self._mark = ({}, None) if changed else (seen, mark)
         with Pins() as pins:
-            ready = self._settled(found, changed, pins)
+            ready = self._settled(found, changed, pins, stop)
             self.look_cost = time.thread_time() - cpu
             until, self._ready_at = time.monotonic() + seconds, 0.0
             left = self.publish(in_order(ready), everything, stop=stop, fits=lambda unit: time.monotonic() < until)
@@ -229,7 +231,7 @@ class Publisher:
         there = {one.path for one in self.shelf.contents.checkpoints if (self.root / one.path).exists()}
         self.shelf.answer(there)
 
-    def _settled(self, found: scan.Look, changed: Sequence[Unit], pins: Pins) -> list[Unit]:
+    def _settled(self, found: scan.Look, changed: Sequence[Unit], pins: Pins, stop: StopRequest) -> list[Unit]:
         """Those of ``changed`` that nobody is writing to. Checkpoints are held by ``pins``: what takes the place of one
         while it is on its way, or removes it, does not spoil it.
         """
@@ -239,6 +241,8 @@ class Publisher:
         now = self.clock.now()
         held = []
         for unit in changed:
+            if stop.is_set():
+                raise TransferStopped
             why = self._why_not(unit, found, now)
             if why:
                 self.waiting[unit.path] = why

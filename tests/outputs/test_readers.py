@@ -61,6 +61,16 @@ def test_names_write_nothing_to_a_terminal_and_are_no_lines_of_ours(nas: Place, 
     assert row.startswith("a\\x1b]0;title\\x07\\nb.pt  file")
 
 
+def test_one_long_name_pushes_no_other_line_to_the_right_and_wide_letters_are_two(nas: Place, root: Path) -> None:
+    write(root, {"deep/" * 30 + "a.pt": "1", "模型.pt": "22", "plain.pt": "333"})
+    nas.publisher(root).round(NEVER)
+    head, *rows = reading.table(nas.contents(), None)[:4]
+    at = {row.split("  ")[0]: row.index("file") for row in rows}
+    assert at["plain.pt"] == head.index("format") == 62
+    assert at["模型.pt"] == 60
+    assert at["deep/" * 30 + "a.pt"] == 156
+
+
 def save(publisher: Publisher, number: int, name: str = "last.ckpt") -> None:
     write(publisher.root, {name: f"state {number}"}, age=1000 - number)
     settle(publisher)

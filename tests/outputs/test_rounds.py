@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bootstrap.job import StopRequest
 from bootstrap.outputs.live import Schedule
 from bootstrap.outputs.local.scan import Look
 from bootstrap.outputs.local.snapshot import Snapshots
 from bootstrap.outputs.publisher import Publisher
+from bootstrap.storage.common.workers import TransferStopped
 from tests.lab.faulty_proxy import Fault, FaultyProxy, Pieces
 from tests.lab.proxy import Handler
 from tests.lab.stores import Store
@@ -29,13 +32,23 @@ def pauses(publisher: Publisher, found: Sequence[frozenset[str]], *, cost: float
     return told
 
 
+def test_a_look_ends_when_there_is_no_time_for_it(nas: Place, root: Path) -> None:
+    """On a mount that takes 40 ms for each operation a look at a hundred files would be all of a grace."""
+    publisher, stop = nas.publisher(root), threading.Event()
+    write(root, {"a.pt.tmp": "not for now"})
+    publisher.round(stop)
+    stop.set()
+    with pytest.raises(TransferStopped):
+        publisher.round(stop)
+
+
 def test_what_comes_behind_what_seemed_to_come_last_belongs_to_it(nas: Place, root: Path) -> None:
     """Fabric's ``meta.pt`` comes behind DCP's ``.metadata``, in a directory of any name."""
     publisher, look = nas.publisher(root), Publisher.look
     write(root, {"step-5/.metadata": pickle.dumps("__0_0.distcp"), "step-5/__0_0.distcp": "x"}, age=0)
 
-    def look_and_save(self: Publisher) -> Look:
-        found = look(self)
+    def look_and_save(self: Publisher, stop: StopRequest) -> Look:
+        found = look(self, stop)
         write(root, {"step-5/meta.pt": "x"}, age=0)
         return found
 

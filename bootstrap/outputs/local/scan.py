@@ -12,8 +12,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from ...job import StopRequest
 from ...process.processes import descendants
 from ...storage.common.recorded_links import LinkPolicy
+from ...storage.common.workers import TransferStopped
 from ...storage.model.url import Location
 from ...storage.upload.walk import Item, Named, items_of
 from ...values import dataclass, field
@@ -51,13 +53,24 @@ class Look:
     left_out: Named = field(default_factory=list)
 
 
-def look(root: Path, target: Location, links: LinkPolicy, elsewhere: Mapping[str, str] = NOWHERE) -> Look:
+def look(
+    root: Path,
+    target: Location,
+    links: LinkPolicy,
+    elsewhere: Mapping[str, str] = NOWHERE,
+    stop: StopRequest | None = None,
+) -> Look:
     """``elsewhere``: what begins with one of these has failed, for the reason that is given, or is nothing of ours
-    without one. Raises :class:`NothingThere` or :class:`PathUnusable` when the directory itself cannot be read.
+    without one. Raises :class:`NothingThere` or :class:`PathUnusable` when the directory itself cannot be read, and
+    :class:`TransferStopped`: on a disk that is slow a look may take longer than there is time.
     """
     failed: Named = []
     left_out: Named = []
-    items = {item.name: item for item in items_of(root, target, failed, left_out, links)}
+    items: dict[str, Item] = {}
+    for item in items_of(root, target, failed, left_out, links):
+        items[item.name] = item
+        if stop is not None and stop.is_set():
+            raise TransferStopped
     ours = [".bootstrap/"]  # what an earlier fetch of the whole URL has brought along
     if not target.is_remote:
         below = os.path.relpath(os.path.abspath(target.path), os.path.abspath(root))
@@ -73,9 +86,12 @@ def look(root: Path, target: Location, links: LinkPolicy, elsewhere: Mapping[str
     return Look(items, failed, left_out)
 
 
-def mark(root: Path, links: LinkPolicy, elsewhere: Mapping[str, str] = NOWHERE) -> int | None:
+def mark(
+    root: Path, links: LinkPolicy, elsewhere: Mapping[str, str] = NOWHERE, stop: StopRequest | None = None
+) -> int | None:
     """A number that is another when anything has changed that a :func:`look` would see, without making anything of the
     files. None where that cannot be had so cheaply: links out of the tree are followed, or something cannot be read.
+    Raises :class:`TransferStopped`.
     """
     found, pending = hash(tuple(elsewhere.items())), [os.fspath(root)]
     try:
@@ -84,6 +100,8 @@ def mark(root: Path, links: LinkPolicy, elsewhere: Mapping[str, str] = NOWHERE) 
             found = hash((found, directory))
             with os.scandir(directory) as entries:
                 for entry in entries:
+                    if stop is not None and stop.is_set():
+                        raise TransferStopped
                     is_link = entry.is_symlink()
                     if is_link and links == "all":
                         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from .manifest import File
 from .target import Target
 
 _READERS = 8  # objects that are verified at once
+_WIDEST = 60
+"""Columns of a table's column: what is wider pushes its own line to the right, and no other."""
+
 _TRIES = 5  # of a verification, while what is verified is replaced
 
 
@@ -181,8 +185,16 @@ def _ended(contents: Contents, attempt: int) -> str:
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
     rows = [tuple(printable(word, on_one_line=True) for word in row) for row in table]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [min(_WIDEST, max(_width(row[column]) for row in rows)) for column in range(len(rows[0]))]
+    return [
+        "  ".join(word + " " * (width - _width(word)) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: Chinese letters, and their like, take two."""
+    return len(text) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
 
 
 def ago(moment: float) -> str:
