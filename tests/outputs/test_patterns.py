@@ -220,6 +220,30 @@ def test_what_is_not_whole_is_told_why(root: Path, files: dict[str, bytes | str]
     assert why in why_not(root, path)
 
 
+@pytest.mark.parametrize(
+    ("evidence", "path"),
+    [
+        ("checkpoint-5/trainer_state.json", "checkpoint-5"),
+        ("step-5/.metadata", "step-5"),
+        ("mine/.checkpoint-complete", "mine"),
+        ("x.ckpt/meta.pt", "x.ckpt"),
+        ("latest", "global_step5"),
+    ],
+)
+def test_what_told_it_of_an_earlier_save_tells_nothing_of_the_next_one_in_its_place(
+    root: Path, evidence: str, path: str
+) -> None:
+    write(root, {evidence: path, f"{path}/a.bin": "1"}, age=50)
+    assert why_not(root, path) == ""
+    write(root, {f"{path}/a.bin": "2"}, age=1)
+    assert "written to" in why_not(root, path)
+    everything, items = found(root)
+    (unit,) = [unit for unit in everything if unit.path == path]
+    assert not units.tells_that_it_is_whole(unit, items)
+    write(root, {f"{path}/a.bin": "2"}, age=4)
+    assert why_not(root, path) == "", "a rank that came later than what one of them writes last"
+
+
 def test_a_pointer_that_has_not_come_so_far_is_believed_however_long_nothing_happens(root: Path) -> None:
     """Who hangs while he saves is quiet, too."""
     write(root, {"global_step5/a.pt": "x", "latest": "global_step4"}, age=9000)

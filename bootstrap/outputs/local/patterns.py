@@ -38,8 +38,9 @@ class Format:
     ``names``: the directory is called so. ``holds``: or one of the files right in it is (all of ``beside`` as well).
     ``last``: what is written last; not whole without one of these. ``early``: what whoever writes ``last`` has written
     before, where others give directories such ``names``, too, and have nothing of the kind. ``pointer``: a file beside
-    the directory that names it, or a later one, when it is whole. Where such evidence is usual and missing, it has to
-    be quiet for long.
+    the directory that names it, or a later one, when it is whole. Both count as long as nothing in it is newer, which
+    would be the next save in its place; not so what is ``renamed`` when it is whole. Where such evidence is usual and
+    missing, it has to be quiet for long.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Format:
     last: tuple[str, ...] = ()
     early: tuple[str, ...] = ()
     pointer: str = ""
+    renamed: bool = False
 
 
 _ORBAX = ("_CHECKPOINT_METADATA", "commit_success.txt", "_METADATA", "manifest.ocdbt")
@@ -66,7 +68,7 @@ DIRECTORIES = (
     Format("lightning", names=("*.ckpt",), last=("meta.pt", "latest"), early=("*.distcp", ".metadata", "checkpoint/*")),
     Format("megatron", holds=("common.pt",), beside=("*.distcp",), last=("metadata.json",), pointer=_TRACKER),
     Format("dcp", holds=("*.distcp", *_DCP), last=_DCP),
-    Format("orbax", holds=_ORBAX, last=_ORBAX),
+    Format("orbax", holds=_ORBAX, last=_ORBAX, renamed=True),
     Format("accelerate", holds=("random_states_[0-9]*.pkl",)),
     Format("huggingface", names=("checkpoint-[0-9]*",), last=("trainer_state.json",), early=_TRAINER),
     Format("deepspeed", names=("global_step[0-9]*_universal",), pointer="latest_universal"),

@@ -44,6 +44,9 @@ _MOST_METADATA = 256 << 20
 _TIMES_AS_QUIET = 20
 """How much longer a directory has to be quiet where something is usual that would tell, and is missing."""
 
+_TOGETHER = 1.0
+"""Seconds after what comes last in which ranks that save side by side may still write."""
+
 _TRAINERS_OWN = "training_args.bin"
 """What nobody but ``Trainer`` writes."""
 
@@ -214,15 +217,13 @@ def unfinished(
     lacking = set(needs(unit, 0)) - {item.name for item in unit.items} if nodes == 1 else set()
     if lacking:
         return f"{sorted(lacking)[0]} belongs to it, and is not there yet"
-    if form.last and any(matches(name, form.last) for name in names):
-        return ""
-    pointed = _pointed(unit, items) if form.pointer else ""
-    if pointed == "past":
+    told_at = _told_at(unit, items)
+    if told_at is not None and _newest(unit) <= told_at + _TOGETHER:
         return ""
     missing = f"there is no {form.last[0] if form.last else form.pointer} yet"
-    if pointed == "before" and not elsewhere:
+    if told_at is None and form.pointer and _pointed(unit, items) == "before" and not elsewhere:
         return missing  # whoever keeps the pointer has not come so far, and quiet is who hangs as well
-    strict = _is_strict(unit, names, nodes, elsewhere)
+    strict = told_at is None and _is_strict(unit, names, nodes, elsewhere)
     if not quiet or still >= (_TIMES_AS_QUIET * quiet if strict else quiet):
         return ""
     return missing if strict else f"written to {still:.1f} s ago"
@@ -230,11 +231,27 @@ def unfinished(
 
 def tells_that_it_is_whole(unit: Unit, items: Mapping[str, Item]) -> bool:
     """Whether more than silence does, of what :func:`unfinished` has nothing to say against."""
-    form = unit.form
-    if form is None:
+    if unit.form is None:
         return unit.format != "paddle"
-    names = {_below(unit, item) for item in unit.items}
-    return any(matches(name, form.last) for name in names) or bool(form.pointer and _pointed(unit, items) == "past")
+    told_at = _told_at(unit, items)
+    return told_at is not None and _newest(unit) <= told_at + _TOGETHER
+
+
+def _told_at(unit: Unit, items: Mapping[str, Item]) -> float | None:
+    """When that was written which tells that a directory is whole: then what is older in it is. None without it."""
+    form = unit.form
+    assert form is not None
+    told = [item for item in unit.items if matches(_below(unit, item), form.last)]
+    if form.pointer and _pointed(unit, items) == "past":
+        told.append(items[_pointer_of(unit)])
+    if told and form.renamed:
+        return _newest(unit)
+    return max((item.found.st_mtime for item in told if item.found is not None), default=None)
+
+
+def _newest(unit: Unit) -> float:
+    """When the newest of its files was written, by their own times."""
+    return max((item.found.st_mtime for item in unit.items if item.found is not None), default=0.0)
 
 
 def _is_strict(unit: Unit, names: Collection[str], nodes: int, elsewhere: bool) -> bool:
@@ -276,9 +293,8 @@ def _unfinished_tensorflow(unit: Unit) -> str:
 
 def _pointed(unit: Unit, items: Mapping[str, Item]) -> Literal["past", "before", ""]:
     """Whether the pointer beside the unit names it, or one with a higher number; or one with a lower number."""
-    assert unit.form is not None
-    above, slash, name = unit.path.rpartition("/")
-    pointer = items.get(f"{above}{slash}{unit.form.pointer}")
+    name = unit.path.rpartition("/")[2]
+    pointer = items.get(_pointer_of(unit))
     if pointer is None or pointer.path is None:
         return ""
     text = _text(pointer.path)
@@ -286,6 +302,12 @@ def _pointed(unit: Unit, items: Mapping[str, Item]) -> Literal["past", "before",
     if name in text.split() or bool(mine and named and int(named[-1]) >= int(mine[-1])):
         return "past"
     return "before" if mine and named else ""
+
+
+def _pointer_of(unit: Unit) -> str:
+    assert unit.form is not None
+    above, slash, _ = unit.path.rpartition("/")
+    return f"{above}{slash}{unit.form.pointer}"
 
 
 def needs(unit: Unit, node: int) -> tuple[str, ...]:
