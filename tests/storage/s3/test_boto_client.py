@@ -19,6 +19,7 @@ from bootstrap.errors import (
     NameUnresolved,
     PermissionDenied,
     RequestRefused,
+    SourceChanging,
     StoreUnavailable,
 )
 from bootstrap.job import Credentials, Endpoint
@@ -279,3 +280,65 @@ def test_requests_are_signed_by_botocore_itself(bucket: Bucket, monkeypatch: pyt
     monkeypatch.setitem(botocore.auth.AUTH_TYPE_MAPS, "s3v4", HidesWhatABodyRaises)
     store = BotoStore(bucket.name, Endpoint(bucket.store.endpoint), Keys(lambda: credentials_of(bucket.store)))
     assert store.write("a", b"a").size == 1
+
+
+# --- one request ---
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "can"),
+    [(405, "MethodNotAllowed", False), (501, "NotImplemented", False), (403, "AccessDenied", None)],
+)
+def test_a_store_that_cannot_copy_is_no_failure_and_one_that_may_not_is(
+    status: int, code: str, can: bool | None, seaweedfs: Store, faulty: FaultyProxy
+) -> None:
+    bucket = seaweedfs.make_bucket()
+    bucket.put("a", b"a")
+    store = open_store(seaweedfs, bucket.name, url=faulty.endpoint)
+    assert store.copy("a", "b") and bucket.get("b") == b"a"
+    faulty.inject(faulty_proxy.refused(status, code), method="PUT", times=None)
+    if can is None:
+        with pytest.raises(PermissionDenied):
+            store.copy("a", "c")
+    else:
+        assert store.copy("a", "c") is can
+    assert bucket.list() == ["a", "b"]
+
+
+def test_an_object_that_is_another_by_its_etag_is_not_read(bucket: Bucket) -> None:
+    bucket.put("a", b"new")
+    store = BotoStore(bucket.name, Endpoint(bucket.store.endpoint), Keys(lambda: credentials_of(bucket.store)))
+    entry = store.stat("a")
+    assert entry is not None
+    assert b"".join(store.read("a", etag=entry.etag)) == b"".join(store.read("a")) == b"new"
+    assert b"".join(store.read("a", start=1, end=2, etag=entry.etag)) == b"e"
+    with pytest.raises(SourceChanging):
+        store.read("a", etag="0" * 32)
+
+
+def test_keys_that_are_new_each_time_and_always_refused_are_asked_for_so_many_times(obs: Obs) -> None:
+    bucket, issued = obs.make_bucket(), []
+
+    def provider() -> Credentials:
+        issued.append(obs.issue())
+        obs.end(issued[-1])
+        return credentials_of(issued[-1])
+
+    obs.policy.expired_as = "ExpiredToken"
+    store = BotoStore(bucket.name, Endpoint(obs.store.endpoint, obs.store.region), Keys(provider))
+    with pytest.raises(CredentialsExpired):
+        list(store.entries(""))
+    assert len(issued) == 6, "those that were there first, and five others"
+
+
+def test_what_newer_keys_do_not_cure_is_not_asked_again_with_them(obs: Obs) -> None:
+    calls: list[int] = []
+
+    def provider() -> Credentials:
+        calls.append(1)
+        return credentials_of(obs.issue())
+
+    store = BotoStore("no-such-bucket", Endpoint(obs.store.endpoint, obs.store.region), Keys(provider))
+    with pytest.raises(BucketMissing):
+        list(store.entries(""))
+    assert len(calls) == 1
