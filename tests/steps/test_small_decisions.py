@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from bootstrap.credentials.hardening import Hardening
 from bootstrap.diagnosis import RetryAdvice
-from bootstrap.errors import StoreUnavailable
+from bootstrap.errors import CommandNotFound, StoreUnavailable
 from bootstrap.job import AskedBy, Ending
+from bootstrap.process.supervise.oom_score import OomScore
 from bootstrap.results import Decided, Found, Link, Seen
 from bootstrap.run import Run
 from bootstrap.shipping.evidence import MOST, EvidenceFile
-from bootstrap.steps import deliver, evidence, explaining, launch
+from bootstrap.steps import deliver, evidence, explaining, launch, preflight, unlock
 from tests.steps.test_decide import FAILURE, SUCCESS, WHY, decided, found, new_run, stopped_run
 
 NOBODY = Link(None, None)
@@ -152,3 +154,26 @@ def test_a_bundle_is_made_for_who_has_something_to_explain(
     job = placed(tmp_path, bundle=bundle)
     bundled = explaining.bundled(run, found(job, ending, WHY), [], run.until(60.0))
     assert [one.name for one in bundled] == ["bundle.tgz"] * made
+
+
+# --- checks before the start ------------------------------------------------------------------------------------------
+
+
+def checked(tmp_path: Path, how: str, *command: str) -> Run:
+    run, job = new_run(), placed(tmp_path, preflight=how)
+    job = replace(job, job=replace(job.job, command=command, job_dir=str(tmp_path)))
+    access = unlock.open_stores(run, job, {}, Hardening((0, 0), dumpable_off=False), OomScore())
+    preflight.step(run, job, access)
+    return run
+
+
+@pytest.mark.parametrize("how", ["off", "quick", "full"])
+def test_what_is_checked_in_full_is_in_the_record_and_nothing_else_is(how: str, tmp_path: Path) -> None:
+    record = json.loads(checked(tmp_path, how, "no-such" if how != "full" else "/bin/true").record.text())
+    found = {one["id"]: one["level"] for one in record.get("preflight", [])}
+    assert found.get("command") == ("ok" if how == "full" else None)
+
+
+def test_a_failure_ends_the_run_as_its_step_would_have(tmp_path: Path) -> None:
+    with pytest.raises(CommandNotFound):
+        checked(tmp_path, "full", "no-such-program")

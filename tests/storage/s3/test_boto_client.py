@@ -24,6 +24,7 @@ from bootstrap.errors import (
 )
 from bootstrap.job import Credentials, Endpoint
 from bootstrap.storage.open import Stores
+from bootstrap.storage.s3 import boto_client
 from bootstrap.storage.s3.boto_client import BotoStore
 from bootstrap.storage.s3.bucket import BucketStore
 from bootstrap.storage.s3.error_codes import cause_of
@@ -342,3 +343,8 @@ def test_what_newer_keys_do_not_cure_is_not_asked_again_with_them(obs: Obs) -> N
     with pytest.raises(BucketMissing):
         list(store.entries(""))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("written", [None, datetime.min])
+def test_a_date_that_is_none_or_no_moment_is_unknown(written: datetime | None) -> None:
+    assert boto_client._moment({"LastModified": written} if written else {}) == 0.0

@@ -200,7 +200,10 @@ def test_objects_without_a_size_or_a_name_are_refused_in_words(element: str, tmp
 def test_a_single_object_without_a_date_that_is_not_listed_is_fetched(tmp_path: Path) -> None:
     with OddStore(undated=True, unlisted={"c/train.py"}) as odd:
         odd.put("c/train.py", b"t" * 5000)
-        mover_of(odd).fetch(odd.url("c/train.py"), tmp_path)
+        mover = mover_of(odd)
+        mover.fetch(odd.url("c/train.py"), tmp_path)
+        entry = mover.stores.open(parse(odd.url("c/"))).stat("c/train.py")
+        assert entry is not None and entry.mtime == 0.0
         assert tree_of(tmp_path) == {"train.py": b"t" * 5000}
 
 
