@@ -1,0 +1,49 @@
+"""What is in the store already, and what of it is to go: over a directory, with publishers of one job's attempts."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+from bootstrap.outputs.remote.manifest import NEW
+from tests.lab.waiting import until
+from tests.outputs.conftest import NEVER, Place, write
+
+
+def test_what_a_killed_attempt_was_sending_goes_and_what_another_node_or_nobody_sends_stays(
+    nas: Place, root: Path
+) -> None:
+    killed, other = nas.publisher(root, node=0, nodes=2), nas.publisher(root, node=1, nodes=2)
+    places = {name: f"{NEW}000001.{run}/a.pt" for name, run in
+              (("killed", killed.claim.run), ("other", other.claim.run), ("nobody", "ffffffff"))}  # fmt: skip
+    for key in places.values():
+        place = Path(nas.url) / key
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"half")
+    publisher = nas.publisher(root, node=0, nodes=2)
+    write(root, {"step-1.pt": b"1"}, age=60)
+    for _ in range(3):
+        publisher.round(NEVER)
+    there = {name for name, key in places.items() if (Path(nas.url) / key).exists()}
+    assert there == {"other", "nobody"}
+
+
+def test_a_checkpoint_of_several_nodes_that_this_attempt_writes_again_is_known_as_such(nas: Place, root: Path) -> None:
+    publisher = nas.publisher(root, node=0, nodes=2)
+    write(root, {"step-1/.metadata": pickle.dumps("__0_0.distcp"), "step-1/__0_0.distcp": b"1"}, age=0)
+    (unit,) = publisher.units_of(publisher.look())
+    assert not publisher.shelf.rewritten_by_several(unit), "nothing is there"
+
+    def is_there() -> bool:
+        publisher.round(NEVER)
+        return "step-1" in publisher.shelf.manifests
+
+    until(is_there)
+    (unit,) = publisher.units_of(publisher.look())
+    assert not publisher.shelf.rewritten_by_several(unit), "it is what is there"
+    write(root, {"step-1/__0_0.distcp": b"other"}, age=0)
+    (unit,) = publisher.units_of(publisher.look())
+    assert publisher.shelf.rewritten_by_several(unit)
+    later = nas.publisher(root, node=0, nodes=2)
+    (unit,) = later.units_of(later.look())
+    assert not later.shelf.rewritten_by_several(unit), "another attempt's is another checkpoint"
