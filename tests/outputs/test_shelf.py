@@ -5,7 +5,11 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from bootstrap.outputs.remote.manifest import NEW
+import pytest
+
+from bootstrap.outputs.remote.contents import whole
+from bootstrap.outputs.remote.manifest import NEW, Checkpoint
+from bootstrap.outputs.resume.on_disk import OnDisk
 from tests.lab.waiting import until
 from tests.outputs.conftest import NEVER, Place, write
 
@@ -47,3 +51,18 @@ def test_a_checkpoint_of_several_nodes_that_this_attempt_writes_again_is_known_a
     later = nas.publisher(root, node=0, nodes=2)
     (unit,) = later.units_of(later.look())
     assert not later.shelf.rewritten_by_several(unit), "another attempt's is another checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "saved", "since"),
+    [(2, 100.0, True), (2, 99.0, True), (2, 98.9, False), (3, 1.0, True), (1, 200.0, False)],
+)
+def test_what_is_on_the_disk_is_as_new_by_its_attempt_and_then_by_the_second(
+    attempt: int, saved: float, since: bool, nas: Place, root: Path
+) -> None:
+    """Stores and file systems keep times of whole seconds."""
+    publisher = nas.publisher(root)
+    write(root, {"step-1.pt": b"1"})
+    (unit,) = publisher.units_of(publisher.look())
+    there = whole([Checkpoint("step-1.pt", "", 2, 0, 0, 1, 100.0, 100.0, ())])
+    assert OnDisk(unit, attempt, saved).since(there) == since

@@ -125,9 +125,7 @@ def _bring(
     count, size = bring_files(publisher, contents, one, list(others.values()), loose.values(), stop, log)
     if same_job:
         know_what_is_here(publisher, contents, same_job)
-    path = root if one.path == "." else root / one.path
-    if one.format == "tensorflow":
-        path = root / one.path  # a prefix, as TensorFlow wants it
+    path = root / one.path  # of TensorFlow's a prefix, as it wants it
     return Resumed(str(path), one.path, one.attempt, one.saved, str(publisher.target.url), count, size)
 
 
