@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.outputs.publisher import Publisher
 from bootstrap.outputs.remote.contents import whole
 from bootstrap.outputs.remote.manifest import NEW, Checkpoint
 from bootstrap.outputs.resume.on_disk import OnDisk
@@ -66,3 +67,24 @@ def test_what_is_on_the_disk_is_as_new_by_its_attempt_and_then_by_the_second(
     (unit,) = publisher.units_of(publisher.look())
     there = whole([Checkpoint("step-1.pt", "", 2, 0, 0, 1, 100.0, 100.0, ())])
     assert OnDisk(unit, attempt, saved).since(there) == since
+
+
+def test_a_checkpoint_that_is_written_again_is_the_next_version_and_begins_anew_with_each_attempt(
+    nas: Place, root: Path
+) -> None:
+    def published(publisher: Publisher, content: str) -> tuple[int, int]:
+        write(root, {"last.pt": content}, age=0)
+
+        def is_there() -> bool:
+            publisher.round(NEVER)
+            mine = publisher.shelf.manifests.get("last.pt")
+            return mine is not None and mine.files[0].size == len(content)
+
+        until(is_there)
+        mine = publisher.shelf.manifests["last.pt"]
+        return mine.attempt, mine.version
+
+    first = nas.publisher(root)
+    assert [published(first, "1" * length) for length in (1, 2, 3)] == [(1, 1), (1, 2), (1, 3)]
+    second = nas.publisher(root)
+    assert [published(second, "2" * length) for length in (4, 5)] == [(2, 1), (2, 2)]
