@@ -39,7 +39,7 @@ class Served:
     user: str = ""
     breaks: int = 0
     status: int = 0
-    etag: str = ""
+    etag: str | None = ""  # of the content; None: no such header
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -93,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, served: Served) -> None:
         body, status, size = served.content, 200, len(served.content)
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
-        more = {"ETag": served.etag or f'"{hashlib.sha1(body).hexdigest()}"', **served.headers}
+        etag = {} if served.etag is None else {"ETag": served.etag or f'"{hashlib.sha1(body).hexdigest()}"'}
+        more = {**etag, **served.headers}
         if asked and served.ranges:
             start, end = int(asked[1]), min(int(asked[2] or size - 1), size - 1)
             if start >= size:

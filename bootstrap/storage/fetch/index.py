@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import stat
+import time
 from array import array
 from contextlib import suppress
 from itertools import chain, islice
@@ -58,6 +59,7 @@ class FetchIndex:
     def __init__(self, root: str, source: str) -> None:
         self.finished = False
         """Whether the last fetch brought everything, and nothing was brought since."""
+        self._began = time.time()
         self._root = root
         self._known = Notes()
         self._new: list[str] = []
@@ -109,7 +111,11 @@ class FetchIndex:
         self.flush()
 
     def note(self, path: str, entry: Entry, mtime_ns: int, digest: str = "") -> None:
-        """A file has arrived. From any thread."""
+        """A file has arrived. From any thread. The next fetch knows nothing of what could have become another since
+        this one began, and look the same.
+        """
+        if entry.may_change_unseen(self._began):
+            return
         etag = entry.etag.removesuffix(ENCRYPTED)
         fields = [etag, entry.size, entry.mtime, mtime_ns, "" if digest == etag else digest]
         self._new.append(json.dumps([path, fields], ensure_ascii=True))

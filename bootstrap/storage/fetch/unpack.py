@@ -107,7 +107,7 @@ def _make(unpack: Unpack, root: Path, target_dir: Path, index: FetchIndex, kept:
     version = _version(content.entry)
     for path, file in content.made.items():
         if path not in kept:
-            index.note(path, Entry("", file.size, version), file.mtime_ns, file.digest)
+            index.note(path, Entry("", file.size, version, content.entry.mtime), file.mtime_ns, file.digest)
     return set(content.made)
 
 

@@ -18,7 +18,7 @@ from ...errors import NothingThere, SourceChanging, UsageError
 from ..common.plain_writer import PlainWriter
 from ..model.light_writer import LightWriter
 from ..model.scheme import Surroundings
-from ..model.store import Entry, Moved, RetryWindow, plain_etag, unheard
+from ..model.store import TIME_ALONE, Entry, Moved, RetryWindow, plain_etag, unheard
 from ..model.url import Location
 from .file_system import FileSystem
 from .troubles import told
@@ -254,4 +254,6 @@ def _version(info: Mapping[str, Any], size: int, mtime: float) -> str:
     if isinstance(md5, bytes | bytearray) and len(md5) == 16:
         return md5.hex()
     etag = info.get("etag") or info.get("ETag") or info.get("generation")
-    return f"fs:{plain_etag(str(etag))}" if etag else f"fs:{mtime!r}-{size}" if mtime else ""
+    if etag:
+        return f"fs:{plain_etag(str(etag))}"
+    return f"{'fs:' if mtime % 1 else TIME_ALONE}{mtime!r}-{size}" if mtime else ""

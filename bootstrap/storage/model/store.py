@@ -28,6 +28,13 @@ def plain_etag(text: str) -> str:
     return text.strip().removeprefix("W/").strip('"')
 
 
+TIME_ALONE = "time:"
+"""What an ETag begins with that is made of a time in whole seconds, where a store tells nothing better (SFTP, web servers
+without ETags).
+"""
+_SETTLED = 3.0  # seconds: the one in which it was written, and what two clocks may differ by
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object as the store lists it. ``size`` in bytes, ``mtime`` in seconds of the epoch, 0 if unknown. ``sha256``
@@ -39,6 +46,12 @@ class Entry:
     etag: str = ""
     mtime: float = 0.0
     sha256: str = ""
+
+    def may_change_unseen(self, now: float) -> bool:
+        """Whether what is written from ``now`` on (seconds of the epoch) could look the same as this state: where a
+        time in whole seconds is all that tells them apart, another of the same size in the same second.
+        """
+        return self.etag.startswith(TIME_ALONE) and now - self.mtime < _SETTLED
 
     @property
     def is_marker(self) -> bool:

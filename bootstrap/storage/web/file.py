@@ -32,7 +32,7 @@ from ...errors import (
 from ..common.file_errors import local_trouble
 from ..common.units import readable
 from ..common.way import host_of, proxy_for, without_password
-from ..model.store import Entry, plain_etag
+from ..model.store import TIME_ALONE, Entry, plain_etag
 from .client import Answer, Redirected, WebClient
 
 _RESOLVED = 60.0  # seconds for which a redirect is taken to lead where it led: those to stores are signed for minutes
@@ -106,10 +106,11 @@ class WebFile:
         except ValueError:
             mtime = 0.0
         etag = plain_etag(answer.header("etag"))
-        version = etag or stamp or self._sha256
+        version = etag or self._sha256
         self.revision = f"sha256:{self._sha256}" if self._sha256 else f"etag:{etag}" if etag else stamp
         # Unlike any MD5: of a web server's ETag nobody knows what it is.
-        return Entry(self._key, size, f"web:{version}" if version else "", mtime, self._sha256)
+        told = f"web:{version}" if version else f"{TIME_ALONE}{stamp}" if stamp else ""
+        return Entry(self._key, size, told, mtime, self._sha256)
 
     def _copied(self) -> tuple[IO[bytes], Entry]:
         with self._lock:

@@ -167,11 +167,36 @@ def test_a_tree_goes_there_and_back_whole(place: str, tmp_path: Path) -> None:
     assert mover.fetch(f"{place}tree/", tmp_path / "down", direct=True).files == len(TREE)
     assert tree_of(tmp_path / "down") == TREE
     assert os.access(tmp_path / "down" / "a.py", os.X_OK)
-    assert mover_of().fetch(f"{place}tree/", tmp_path / "down", direct=True).skipped == len(TREE)
-    again = made(tmp_path / "again", {"d/e/f": b"g" * 3000})
+    again = made(tmp_path / "again", {"d/e/f": b"g" * 3000})  # of the same size, and perhaps in the same second
     mover.deliver(again, f"{place}tree/")
-    assert mover_of().fetch(f"{place}tree/", tmp_path / "down", direct=True).files == 1
+    mover_of().fetch(f"{place}tree/", tmp_path / "down", direct=True)
     assert (tmp_path / "down" / "d" / "e" / "f").read_bytes() == b"g" * 3000
+    grow_old(place)
+    mover_of().fetch(f"{place}tree/", tmp_path / "down", direct=True)
+    assert mover_of().fetch(f"{place}tree/", tmp_path / "down", direct=True).skipped == len(TREE)
+    mover.deliver(made(tmp_path / "last", {"d/e/f": b"h" * 3000}), f"{place}tree/")
+    assert mover_of().fetch(f"{place}tree/", tmp_path / "down", direct=True).files == 1
+    assert (tmp_path / "down" / "d" / "e" / "f").read_bytes() == b"h" * 3000
+
+
+def grow_old(place: str) -> None:
+    """Over SFTP a file has a time in whole seconds and nothing else: of the latest nothing is remembered."""
+    if place.startswith("sftp:"):
+        for path in Path("/", parse(place).path).rglob("*"):
+            os.utime(path, (path.stat().st_mtime - 60,) * 2)
+
+
+def test_another_state_of_the_same_size_and_second_is_brought(place: str, tmp_path: Path) -> None:
+    if not place.startswith("sftp:"):
+        pytest.skip("it tells more than a time in whole seconds")
+    there, mover = Path("/", parse(place).path), mover_of()
+    mover.deliver(made(tmp_path / "up", {"a": b"one"}), f"{place}quick/")
+    mover.fetch(f"{place}quick/", tmp_path / "down", direct=True)
+    second = (there / "quick/a").stat().st_mtime
+    (there / "quick/a").write_bytes(b"two")
+    os.utime(there / "quick/a", (second, second))
+    mover.fetch(f"{place}quick/", tmp_path / "down", direct=True)
+    assert (tmp_path / "down/a").read_bytes() == b"two"
 
 
 def test_every_method_of_a_store(place: str, tmp_path: Path) -> None:

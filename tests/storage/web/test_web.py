@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -12,8 +13,10 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -141,6 +144,23 @@ def test_a_file_comes_once_and_is_remembered(web: Web, mover: Mover, tmp_path: P
     web.put("/d/weights.bin", b"v" * 1000)
     assert mover.fetch(url, tmp_path).files == 1
     assert (tmp_path / "weights.bin").read_bytes() == b"v" * 1000
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "code.tar"])
+def test_a_time_in_whole_seconds_alone_is_remembered_once_it_has_passed(
+    web: Web, mover: Mover, tmp_path: Path, name: str
+) -> None:
+    def put(content: bytes, ago: float) -> str:
+        headers = {"Last-Modified": formatdate(time.time() - ago, usegmt=True)}
+        body = content if name == "weights.bin" else gzip.decompress(tar_of(**{"a.py": content}))
+        return web.put(f"/d/{name}", body, etag=None, headers=headers)
+
+    mover.fetch(put(b"one", 0), tmp_path)
+    assert mover.fetch(put(b"two", 0), tmp_path).files == 1
+    mover.fetch(put(b"two", 60), tmp_path)
+    assert mover.fetch(f"{web.url}/d/{name}", tmp_path).skipped == 1
+    (there,) = (path for path in tmp_path.rglob("*") if path.name in ("a.py", "weights.bin"))
+    assert there.read_bytes() == b"two"
 
 
 @pytest.mark.parametrize("how", [{}, {"ranges": False}, {"sized": False}, {"sized": False, "ranges": False}],
