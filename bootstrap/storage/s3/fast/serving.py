@@ -19,6 +19,7 @@ from .http1 import Meter
 
 _LOST_IN_A_ROW = 3  # connections of a thread that brought nothing
 _LOOK = 0.1  # seconds between two looks at whether to stop, and at who is silent
+_MUCH = 16  # the weight of what a store may need its time for
 _UNSERVED = 2.0  # seconds in which the store refused everybody: then who waits for it and says so has to ask
 
 
@@ -101,7 +102,7 @@ def serve(
             ready = poll.poll(_LOOK * 1000)
             now = time.monotonic()
             if standstill.was_long():  # a name may be somebody else's by now: who sends once more looks whose it is
-                for one in [one for one in served.values() if one.sends_much]:
+                for one in [one for one in served.values() if one.writes_long]:
                     ended(one)
                 continue
             for number, _ in ready:
@@ -168,9 +169,14 @@ class Served(Generic[E]):
         return self._weight > len(self._under_way)
 
     @property
-    def sends_much(self) -> bool:
+    def writes_long(self) -> bool:
         """Whether a long request that writes is under way."""
         return self.is_long and not all(one.reads for one in self._under_way)
+
+    @property
+    def sends_much(self) -> bool:
+        """Whether a request is under way that writes a part, or an object of a megabyte and more."""
+        return any(one.weight >= _MUCH and not one.reads for one in self._under_way)
 
     def is_silent(self, now: float) -> bool:
         if not self._asked:
