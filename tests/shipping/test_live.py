@@ -190,6 +190,8 @@ def test_a_store_that_is_down_for_a_while_costs_the_job_nothing(
         assert live_size(bucket) == before
         faulty.clear()
         until(lambda: live_size(bucket) > written, "all comes when the store is back")
+        lines = talker.log.with_suffix(".jsonl")
+        until(lambda: "the log is sent again" in lines.read_text(), "and that is said")
         enough(talker)
         result = talker.finish(process)
     assert result.code == 0, result.stderr
