@@ -29,9 +29,7 @@ def plain_etag(text: str) -> str:
 
 
 TIME_ALONE = "time:"
-"""What an ETag begins with that is made of a time in whole seconds, where a store tells nothing better (SFTP, web servers
-without ETags).
-"""
+"""What an ETag begins with that is a time in whole seconds, where a store tells nothing better (SFTP, some web servers)."""
 _SETTLED = 3.0  # seconds: the one in which it was written, and what two clocks may differ by
 
 
