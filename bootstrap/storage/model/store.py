@@ -29,7 +29,7 @@ def plain_etag(text: str) -> str:
 
 
 TIME_ALONE = "time:"
-"""What an ETag begins with that is a time in whole seconds, where a store tells nothing better (SFTP, some web servers)."""
+"""What an ETag begins with that is a time in whole seconds: SFTP and some web servers tell nothing better."""
 _SETTLED = 3.0  # seconds: the one in which it was written, and what two clocks may differ by
 
 
