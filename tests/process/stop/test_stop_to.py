@@ -85,7 +85,7 @@ def test_what_a_script_behind_a_script_waits_for_is_asked_when_half_of_the_time_
         run="bash inner.sh & wait; wait\n",
         inner="trap 'sleep 0.2 && touch trapped; exit 9' TERM\nPYTHON train.py\n",
     )
-    run = start("bash", "run.sh", grace=6)
+    run = start("bash", "run.sh", grace=10)  # the trap has to end before the last call
     run.expect(b"ready")
     run.signal(signal.SIGTERM)
     run.wait()
