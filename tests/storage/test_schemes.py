@@ -191,3 +191,12 @@ def test_a_bucket_has_a_store_for_each_way_it_is_written(bucket: Bucket) -> None
     assert one is not two
     assert one is stores.open(parse(bucket.url("other", "s3")))
     assert one.retry_window is two.retry_window  # both are down at the same time
+
+
+@pytest.mark.parametrize("url", ["az://c/x", "abfss://c@acc.dfs.core.windows.net/x", "az://key:word@con/x"])
+def test_what_is_no_container_is_told_with_what_one_is(url: str) -> None:
+    """The part before an @ is not repeated: it may be a key."""
+    with pytest.raises(UrlInvalid) as caught:
+        parse(url)
+    assert "3 to 63 small letters" in caught.value.why and "word" not in str(caught.value)
+    assert f"write {url.partition(':')[0]}://container" in caught.value.remedy

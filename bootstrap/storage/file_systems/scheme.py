@@ -98,7 +98,13 @@ def _in_container(name: str) -> Callable[[str, str], Location]:
     def parse(text: str, rest: str) -> Location:
         container, _, key = rest.partition("/")
         if not _CONTAINER.fullmatch(container):
-            raise UrlInvalid(f"{shown(container)!r} cannot be a container's name", where=shown(text))
+            at = "@account.dfs.core.windows.net" if name.startswith("abfs") else ""
+            raise UrlInvalid(
+                "not a container",
+                where=shown(text),
+                why="its name has 3 to 63 small letters, digits and dashes",
+                remedy=f"write {name}://container{at}/prefix/",
+            )
         if len(key.encode("utf-8", "surrogateescape")) > LONGEST_KEY:
             raise UrlInvalid("a key that is too long", where=shown(text)[:120] + "...")
         return Location(name, key, container, title=container.partition("@")[0])
