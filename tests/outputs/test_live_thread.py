@@ -97,7 +97,7 @@ def test_one_output_in_trouble_does_not_hold_up_the_other(nas: Place, root: Path
     until(lambda: len(rounds.begun) >= 3)
     assert live.finish(NEVER)
     pauses = [later - earlier for earlier, later in zip(rounds.begun, rounds.begun[1:], strict=False)]
-    assert pauses[0] >= 0.1 and pauses[1] >= 0.2, "twice as long each time, since one does not work"
+    assert pauses[0] > 0.09 and pauses[1] > 0.18, "twice as long each time, since one does not work"
 
 
 def test_once_a_stop_was_asked_for_rounds_follow_each_other_fast(nas: Place, root: Path) -> None:
