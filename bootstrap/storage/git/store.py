@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from ...errors import BootstrapError, NothingThere, SourceChanging, SupportMissing
@@ -154,6 +155,10 @@ class GitStore(ReadOnly):
                 self._watch()
                 return
             self._watched = False
+        self._end_idle()
+
+    def _end_idle(self) -> None:
+        with self._pool:
             idle, self._idle = self._idle, []
         for blobs in idle:
             blobs.close()
@@ -192,6 +197,7 @@ class GitStore(ReadOnly):
         """Bring the commit itself."""
         with local_trouble(tempfile.gettempdir(), "cannot use the temporary directory"):
             if self._temporary is not None:  # of a try that failed
+                self._end_idle()  # which read what goes now
                 self._temporary.remove()
                 self._temporary = None
             self._temporary = TemporaryDirectory()
@@ -236,7 +242,8 @@ class GitStore(ReadOnly):
         self._modules[at] = module
         known: dict[str, Submodule] = {}
         if submodules and (blob := files.get(posixpath.join(at, ".gitmodules"))):
-            known = read_gitmodules(module.git.run("config", "-z", "--blob", blob.name, "--list"))
+            with suppress(BootstrapError):  # it is no configuration: then nobody knows where they are
+                known = read_gitmodules(module.git.run("config", "-z", "--blob", blob.name, "--list"))
         for path, commit in submodules.items():
             found = known.get(posixpath.relpath(path, at or "."))
             address = address_of(found.url, module.address) if found else ""

@@ -104,6 +104,16 @@ def test_a_subdirectory_has_what_its_links_lead_to(family: Family, tmp_path: Pat
     assert not left_out(mover)
 
 
+def test_a_gitmodules_that_is_no_configuration_leaves_the_submodules_out(family: Family, tmp_path: Path) -> None:
+    work = family.root / "work" / "app"
+    (work / ".gitmodules").write_text("[submodule\n")
+    git("commit", "-qam", "damaged", cwd=work)
+    git("push", "-q", family.root / "app.git", "main", cwd=work)
+    mover = mover_of()
+    assert "train.py" in fetched(mover, f"git+file://{family.root}/app.git@main", tmp_path / "to")
+    assert "no address" in left_out(mover)["third_party/lib"]
+
+
 def test_what_git_lfs_keeps_of_a_submodule_comes_from_there(family: Family, tmp_path: Path) -> None:
     if shutil.which("git-lfs") is None:
         pytest.skip("lab: no git-lfs here (apt-get install git-lfs)")
